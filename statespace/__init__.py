@@ -1,0 +1,138 @@
+"""Systems with a state: model, discretize and run them, in NumPy.
+
+The data flow: a continuous model (`ContinuousSystem`, `from_zpk`, …) is discretized (`discretize`), run
+(`simulate`, `filter`) and looked at (`frequency_response`, `ss.plot`). Names load on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from statespace import plot as plot
+    from statespace.arrays import AccuracyWarning as AccuracyWarning
+    from statespace.conversion import from_ba as from_ba
+    from statespace.conversion import from_sos as from_sos
+    from statespace.conversion import from_tf as from_tf
+    from statespace.conversion import from_zpk as from_zpk
+    from statespace.discretization import BackwardEuler as BackwardEuler
+    from statespace.discretization import Bilinear as Bilinear
+    from statespace.discretization import ExponentialTrapezoidal as ExponentialTrapezoidal
+    from statespace.discretization import FirstOrderHold as FirstOrderHold
+    from statespace.discretization import ForwardEuler as ForwardEuler
+    from statespace.discretization import GeneralizedBilinear as GeneralizedBilinear
+    from statespace.discretization import Impulse as Impulse
+    from statespace.discretization import ZeroOrderHold as ZeroOrderHold
+    from statespace.discretization import discretize as discretize
+    from statespace.discretization import initial_state as initial_state
+    from statespace.frequency import FrequencyResponse as FrequencyResponse
+    from statespace.frequency import frequency_response as frequency_response
+    from statespace.simulation import Response as Response
+    from statespace.simulation import filter as filter
+    from statespace.simulation import impulse_response as impulse_response
+    from statespace.simulation import simulate as simulate
+    from statespace.simulation import steady_state as steady_state
+    from statespace.simulation import step_response as step_response
+    from statespace.structure import Cascade as Cascade
+    from statespace.structure import DelayLine as DelayLine
+    from statespace.structure import Dense as Dense
+    from statespace.structure import Diagonal as Diagonal
+    from statespace.systems import ContinuousSystem as ContinuousSystem
+    from statespace.systems import DiscreteSystem as DiscreteSystem
+    from statespace.systems import append as append
+    from statespace.systems import feedback as feedback
+    from statespace.systems import parallel as parallel
+    from statespace.systems import series as series
+
+__version__ = "0.1.0"
+
+# The module that each public name lives in.
+_HOME = {
+    "AccuracyWarning": "arrays",
+    "BackwardEuler": "discretization",
+    "Bilinear": "discretization",
+    "Cascade": "structure",
+    "ContinuousSystem": "systems",
+    "DelayLine": "structure",
+    "Dense": "structure",
+    "Diagonal": "structure",
+    "DiscreteSystem": "systems",
+    "ExponentialTrapezoidal": "discretization",
+    "FirstOrderHold": "discretization",
+    "ForwardEuler": "discretization",
+    "FrequencyResponse": "frequency",
+    "GeneralizedBilinear": "discretization",
+    "Impulse": "discretization",
+    "Response": "simulation",
+    "ZeroOrderHold": "discretization",
+    "append": "systems",
+    "discretize": "discretization",
+    "feedback": "systems",
+    "filter": "simulation",
+    "frequency_response": "frequency",
+    "from_ba": "conversion",
+    "from_sos": "conversion",
+    "from_tf": "conversion",
+    "from_zpk": "conversion",
+    "impulse_response": "simulation",
+    "initial_state": "discretization",
+    "parallel": "systems",
+    "series": "systems",
+    "simulate": "simulation",
+    "steady_state": "simulation",
+    "step_response": "simulation",
+}
+
+__all__ = [*sorted(_HOME), "plot"]  # noqa: PLE0604
+
+# What people from other libraries type, and what it is called here.
+_ELSEWHERE = {
+    "c2d": "discretize(system, dt, method)",
+    "cont2discrete": "discretize(system, dt, method)",
+    "sample_system": "discretize(system, dt, method)",
+    "d2c": "undiscretize, from version 0.2 on",
+    "lsim": "simulate(system, u, t=t)",
+    "dlsim": "simulate(system, u)",
+    "forced_response": "simulate(system, u, t=t)",
+    "lfilter": "filter(from_ba(b, a, dt=dt), x, axis=axis)",
+    "sosfilt": "filter(from_sos(sos, dt=dt), x, axis=axis)",
+    "bode": "plot.bode(system)",
+    "bode_plot": "plot.bode(system)",
+    "freqresp": "frequency_response(system, omega)",
+    "freqz": "frequency_response(system, omega)",
+    "impulse": "impulse_response(system)",
+    "step": "step_response(system)",
+    "ss": "ContinuousSystem(A, B, C, D) or DiscreteSystem(A, B, C, D, dt=dt)",
+    "StateSpace": "ContinuousSystem(A, B, C, D) or DiscreteSystem(A, B, C, D, dt=dt)",
+    "tf": "from_tf(num, den)",
+    "tf2ss": "from_tf(num, den)",
+    "zpk": "from_zpk(z, p, k)",
+    "zpk2ss": "from_zpk(z, p, k)",
+    "TransferFunction": "from_tf(num, den)",
+    "lti": "ContinuousSystem(A, B, C, D), from_tf(num, den) or from_zpk(z, p, k)",
+    "dlti": "DiscreteSystem(A, B, C, D, dt=dt)",
+    "lfilter_zi": "steady_state(system, u0)",
+    "sosfilt_zi": "steady_state(system, u0)",
+    "pole": "system.poles",
+    "poles": "system.poles",
+    "zeros": "system.zeros",
+    "dcgain": "system.dc_gain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f"statespace.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name == "plot":
+        return import_module("statespace.plot")
+    hint = f"; here it is statespace.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+    if hint and _ELSEWHERE[name].startswith("system."):
+        hint = f"; here it is {_ELSEWHERE[name]}"
+    raise AttributeError(f"module 'statespace' has no attribute {name!r}{hint}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

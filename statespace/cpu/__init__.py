@@ -1,0 +1,21 @@
+"""Floor 1: the numba loops. Bare kernels over validated arrays, the equation above each.
+
+Every kernel runs ``rows``: the batch of systems and signals, flattened. ``which[r]`` is the system of row r,
+so that one system serves a million channels without being copied.
+"""
+
+from statespace.cpu.cascade import cascade_steps
+from statespace.cpu.delay import delay_steps
+from statespace.cpu.dense import dense_steps, indexed_steps, varied_steps
+from statespace.cpu.diagonal import affine_steps, diagonal_steps, pair_steps
+
+__all__ = [
+    "affine_steps",
+    "cascade_steps",
+    "delay_steps",
+    "dense_steps",
+    "diagonal_steps",
+    "indexed_steps",
+    "pair_steps",
+    "varied_steps",
+]

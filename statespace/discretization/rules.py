@@ -1,0 +1,434 @@
+"""The rules: the one home of every formula.
+
+A discretization is three functions of z = ΔA. With v = B u every method is the recurrence
+
+    x_k = α x_{k−1} + β v_{k−1} + γ v_k        y_k = C x_k + D u_k
+
+and, with the state shifted by γ, w_k = x_k − γ v_k, the standard form
+
+    A_d = α    B_d = δ B    C_d = C    D_d = D + C γ B    with δ = αγ + β in closed form.
+
+A rule states α, β, γ, δ once, in terms of an *algebra*: `ELEMENTWISE` for the poles of a diagonal system
+and for one step after another, `MATRICES` for dense state matrices.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+
+from statespace.arrays import AccuracyWarning, Array, phi1, phi1_minus_phi2, phi2, shorten
+from statespace.structure.matrices import Exponentials, balanced, exponentials, identity_like, solve
+
+Tap: TypeAlias = Literal["previous", "current"]
+
+
+class Factors(NamedTuple):
+    """α, β, γ of the two-tap recurrence and δ = αγ + β."""
+
+    alpha: Any
+    beta: Any
+    gamma: Any
+    delta: Any
+
+
+class Algebra(NamedTuple):
+    """What a rule needs to know about numbers, or about matrices."""
+
+    exponentials: Callable[[Array], Exponentials]
+    product: Callable[[Array, Array], Array]
+    inverse: Callable[[Array], Array]
+    one: Callable[[Array], Array]
+    size: Callable[[Array], Array]  # largest magnitude, whatever the units of the states
+
+
+def _elementwise(z: Array) -> Exponentials:
+    return Exponentials(np.exp(z), phi1(z), phi2(z), phi1_minus_phi2(z))
+
+
+def _reciprocal(m: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1.0 / m
+
+
+def _inverse(m: Array) -> Array:
+    try:
+        return solve(m, identity_like(m))
+    except np.linalg.LinAlgError:
+        return np.full(m.shape, np.inf)
+
+
+def _balanced_size(m: Array) -> Array:
+    return np.abs(balanced(m)) if np.isfinite(m).all() else np.abs(m)
+
+
+ELEMENTWISE = Algebra(_elementwise, np.multiply, _reciprocal, np.ones_like, np.abs)
+MATRICES = Algebra(exponentials, np.matmul, _inverse, identity_like, _balanced_size)
+
+
+# --------------------------------------------------------------- rules built on e^z
+
+
+@dataclass(frozen=True)
+class ZeroOrderHold:
+    """Input held constant over each step: A_d = e^z, B_d = Δ φ1(z) B.
+
+    Exact for piecewise constant inputs, as from a D/A converter. The state keeps its meaning; order 1 for
+    smooth inputs (it lags them by half a step); stable stays stable.
+
+    Parameters
+    ----------
+    tap : {"previous", "current"}
+        "previous": the step from k−1 to k holds u[k−1]. "current": it holds u[k], one sample
+        earlier for D = 0; this is what S4 and S5 call "zoh", named "s4_zoh" here.
+
+    References
+    ----------
+    G. F. Franklin, J. D. Powell, M. Workman, *Digital Control of Dynamic Systems*, 3rd ed., section 4.3.3.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> ss.discretize(ss.from_zpk([], [-1.0], 1.0), 0.5, ss.ZeroOrderHold()).poles.round(4)
+    array([0.6065+0.j])
+    """
+
+    tap: Tap = "previous"
+
+    def __post_init__(self) -> None:
+        _check_tap(self.tap)
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        e, held = _exp_and_phi1(dt * a, dt, algebra)
+        zero = np.zeros_like(e)
+        if self.tap == "current":
+            return Factors(e, zero, held, algebra.product(e, held))
+        return Factors(e, held, zero, held)
+
+
+@dataclass(frozen=True)
+class FirstOrderHold:
+    """Input joined by straight lines: γ = Δ φ2(z), β = Δ (φ1 − φ2)(z), B_d = Δ φ1(z)² B.
+
+    Exact for piecewise linear inputs, order 2 for smooth ones, without phase shift. The discrete state is
+    shifted by γ B u (see `initial_state`); stable stays stable. Also known as the ramp-invariant or
+    triangle hold.
+
+    References
+    ----------
+    G. F. Franklin, J. D. Powell, M. Workman, *Digital Control of Dynamic Systems*, 3rd ed., section 6.3.2.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> lag = ss.from_zpk([], [-1.0], 1.0)
+    >>> float(ss.discretize(lag, 0.5, ss.FirstOrderHold()).dc_gain[0, 0].round(12))
+    1.0
+    """
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        e, phi_1, phi_2, ramp = algebra.exponentials(dt * a)
+        return Factors(e, dt * ramp, dt * phi_2, dt * algebra.product(phi_1, phi_1))
+
+
+@dataclass(frozen=True)
+class Impulse:
+    """Each sample an impulse of area Δ u: A_d = e^z, γ = Δ. Mamba's B̄ = Δ B.
+
+    The kernel is Δ times the sampled continuous impulse response (D apart): exact for trains of impulses.
+    The state is shifted by Δ B u; order 1 for smooth inputs; stable stays stable.
+
+    References
+    ----------
+    A. V. Oppenheim, R. W. Schafer, *Discrete-Time Signal Processing*, 3rd ed., section 7.2.1;
+    A. Gu, T. Dao, "Mamba", 2023, section 2.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> lag = ss.from_zpk([], [-1.0], 1.0)
+    >>> ss.impulse_response(ss.discretize(lag, 0.5, "impulse"), 2).y.round(4)
+    array([0.5   , 0.3033])
+    """
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        e = algebra.exponentials(dt * a).exp
+        return Factors(e, np.zeros_like(e), dt * algebra.one(e), dt * e)
+
+
+@dataclass(frozen=True)
+class ExponentialTrapezoidal:
+    """The input term by a weighted trapezoid: β = (1 − w) Δ e^z, γ = w Δ. Mamba-3's rule.
+
+    Order 2 for w = ½, else 1; with w = 1 it is `Impulse`. The state is shifted by w Δ B u; stable stays
+    stable.
+
+    Parameters
+    ----------
+    w : float
+        Weight of the current sample, 0 to 1.
+
+    References
+    ----------
+    M. Hochbruck, A. Ostermann, "Exponential integrators", Acta Numerica 19 (2010), section 2.1 (the
+    quadrature view); A. Gu et al., "Mamba-3", 2025, section 3.1.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> lag = ss.from_zpk([], [-1.0], 1.0)
+    >>> float(ss.discretize(lag, 0.5, "exp_trapezoidal").D[0, 0])
+    0.25
+    """
+
+    w: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_weight(self.w, "ExponentialTrapezoidal")
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        e = algebra.exponentials(dt * a).exp
+        return Factors(e, (1 - self.w) * dt * e, self.w * dt * algebra.one(e), dt * e)
+
+
+# --------------------------------------------------------------- rational rules
+
+
+@dataclass(frozen=True)
+class GeneralizedBilinear:
+    """Weighted trapezoid: A_d = (1 − wz)⁻¹ (1 + (1 − w) z), B_d = Δ (1 − wz)⁻² B.
+
+    A substitution s → (ζ − 1)/(Δ (w ζ + 1 − w)) in the transfer function. Order 2 for w = ½, else 1. The
+    discrete state is shifted by γ B u and loses its meaning; for w ≥ ½ stable stays stable.
+
+    Parameters
+    ----------
+    w : float
+        0 is forward Euler, ½ Tustin's rule, 1 backward Euler.
+
+    References
+    ----------
+    G. Zhang, X. Chen, T. Chen, "Digital redesign via the generalised bilinear transformation", Int. J.
+    Control 82 (2009), section 2.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> lag = ss.from_zpk([], [-1.0], 1.0)
+    >>> ss.discretize(lag, 0.5, ss.GeneralizedBilinear(0.25)).poles.round(4)
+    array([0.5556+0.j])
+    """
+
+    w: float
+    substitutes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_weight(self.w, "GeneralizedBilinear")
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        return _bilinear_factors(a, dt, self.w, algebra)
+
+
+@dataclass(frozen=True)
+class Bilinear:
+    """Tustin's rule, the trapezoid: A_d = (1 − z/2)⁻¹ (1 + z/2), B_d = Δ (1 − z/2)⁻² B.
+
+    Maps the whole imaginary axis onto the unit circle, ω → (2/Δ) atan(ωΔ/2): no aliasing, and exact at one
+    frequency of your choice. Order 2; the discrete state is shifted by γ B u; stable stays stable and
+    unstable stays unstable.
+
+    Parameters
+    ----------
+    prewarp : float, optional
+        Angular frequency, in rad per unit of time and below Nyquist, at which the discrete response
+        equals the continuous one: Δ is replaced by (2/ω) tan(ωΔ/2).
+    tap : {"previous", "current"}
+        "current" gives B̄ = Δ (1 − z/2)⁻¹ B on u[k] alone: what S4 calls "bilinear", named "s4_bilinear".
+
+    References
+    ----------
+    A. V. Oppenheim, R. W. Schafer, *Discrete-Time Signal Processing*, 3rd ed., section 7.2.2.
+
+    Examples
+    --------
+    >>> import numpy as np, statespace as ss
+    >>> notch = ss.from_zpk([60j, -60j], [-3 + 60j, -3 - 60j], 1.0)
+    >>> digital = ss.discretize(notch, 0.01, ss.Bilinear(prewarp=60.0))
+    >>> bool(abs(digital(np.exp(0.6j))[0, 0]) < 1e-12)
+    True
+    """
+
+    prewarp: float | None = None
+    tap: Tap = "previous"
+
+    def __post_init__(self) -> None:
+        _check_tap(self.tap)
+        p = self.prewarp
+        if p is not None and not (np.isscalar(p) and np.isrealobj(p) and 0 < float(p) < np.inf):
+            raise ValueError(f"prewarp must be a positive angular frequency, got {shorten(p)}")
+
+    @property
+    def substitutes(self) -> bool:
+        """Whether the rule is a substitution s → f(ζ), so that it maps one section at a time."""
+        return self.tap == "previous"
+
+    def warped(self, dt: Array) -> Array:
+        """Δ, or (2/ω) tan(ωΔ/2) when prewarped at ω."""
+        if self.prewarp is None:
+            return dt
+        limit = np.pi / np.max(dt)
+        if self.prewarp >= limit:
+            raise ValueError(
+                f"prewarp={self.prewarp:g} rad per unit of time must lie below the Nyquist frequency "
+                f"π/dt = {limit:g}; a frequency in Hz needs a factor 2π, else take a smaller dt"
+            )
+        return 2.0 / self.prewarp * np.tan(self.prewarp * dt / 2.0)
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        step = self.warped(dt)
+        alpha, beta, gamma, delta = _bilinear_factors(a, step, 0.5, algebra)
+        if self.tap == "previous":
+            return Factors(alpha, beta, gamma, delta)
+        held = 2.0 * gamma  # Δ (1 − z/2)⁻¹
+        return Factors(alpha, np.zeros_like(alpha), held, algebra.product(alpha, held))
+
+
+@dataclass(frozen=True)
+class ForwardEuler:
+    """The explicit step: A_d = 1 + z, B_d = Δ B.
+
+    The state keeps its meaning; order 1. A stable system becomes unstable where |1 + z| > 1.
+
+    References
+    ----------
+    G. F. Franklin, J. D. Powell, M. Workman, *Digital Control of Dynamic Systems*, 3rd ed., section 6.1.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> ss.discretize(ss.from_zpk([], [-1.0], 1.0), 3.0, "euler").is_stable
+    False
+    """
+
+    substitutes: ClassVar[bool] = True
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        return _bilinear_factors(a, dt, 0.0, algebra)
+
+
+@dataclass(frozen=True)
+class BackwardEuler:
+    """The implicit step: A_d = (1 − z)⁻¹, B_d = Δ (1 − z)⁻² B.
+
+    Order 1; the discrete state is shifted by γ B u; stable stays stable, whatever the step, and some
+    unstable systems become stable.
+
+    References
+    ----------
+    G. F. Franklin, J. D. Powell, M. Workman, *Digital Control of Dynamic Systems*, 3rd ed., section 6.1.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> ss.discretize(ss.from_zpk([], [-1.0], 1.0), 1.0, "backward_euler").poles
+    array([0.5+0.j])
+    """
+
+    substitutes: ClassVar[bool] = True
+
+    def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
+        """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
+        return _bilinear_factors(a, dt, 1.0, algebra)
+
+
+# --------------------------------------------------------------- formulas that rules share
+
+
+def _exp_and_phi1(z: Array, dt: Array, algebra: Algebra) -> tuple[Array, Array]:
+    values = algebra.exponentials(z)
+    return values.exp, dt * values.phi1
+
+
+def _bilinear_factors(a: Array, dt: Array, w: float, algebra: Algebra) -> Factors:
+    """α = (1 − wz)⁻¹ (1 + (1 − w) z), β = (1 − w) Δ R, γ = w Δ R, δ = Δ R² with R = (1 − wz)⁻¹."""
+    z = dt * a
+    one = algebra.one(z)
+    r = algebra.inverse(one - w * z)
+    refuse_pole_at_the_step(algebra.size(r), w)
+    alpha = algebra.product(r, one + (1 - w) * z)
+    return Factors(alpha, (1 - w) * dt * r, w * dt * r, dt * algebra.product(r, r))
+
+
+def refuse_pole_at_the_step(r: Array, w: float) -> None:
+    """R = (1 − wz)⁻¹ explodes where a pole sits at 1/(wΔ), for Tustin at 2/Δ."""
+    largest = float(np.max(r, initial=0.0))
+    if not largest < 0.1 / np.finfo(float).eps:
+        raise ValueError(
+            f"the rational rule with w={w:g} has no value here: a pole of the system lies at 1/(w·dt); "
+            "take another dt, or an exponential rule such as 'zoh'"
+        )
+    if largest > 1e8:
+        digits = int(np.log10(largest))
+        warnings.warn(f"a pole lies close to 1/(w·dt) with w={w:g}: about {digits} digits are lost", AccuracyWarning, 6)
+
+
+def _check_weight(w: Any, name: str) -> None:
+    if not (np.isscalar(w) and np.isrealobj(w) and not isinstance(w, str) and 0 <= w <= 1):
+        raise ValueError(f"{name}(w) needs a weight from 0 to 1, got {w!r}")
+
+
+def _check_tap(tap: Any) -> None:
+    if tap not in get_args(Tap):
+        raise ValueError(f"tap must be one of {', '.join(map(repr, get_args(Tap)))}, got {tap!r}")
+
+
+# --------------------------------------------------------------- names
+
+Method: TypeAlias = (
+    ZeroOrderHold
+    | FirstOrderHold
+    | Impulse
+    | ExponentialTrapezoidal
+    | GeneralizedBilinear
+    | Bilinear
+    | ForwardEuler
+    | BackwardEuler
+)
+
+METHODS: dict[str, Method] = {
+    "zoh": ZeroOrderHold(),
+    "s4_zoh": ZeroOrderHold(tap="current"),
+    "foh": FirstOrderHold(),
+    "impulse": Impulse(),
+    "mamba": Impulse(),
+    "bilinear": Bilinear(),
+    "tustin": Bilinear(),
+    "s4_bilinear": Bilinear(tap="current"),
+    "euler": ForwardEuler(),
+    "backward_euler": BackwardEuler(),
+    "exp_trapezoidal": ExponentialTrapezoidal(),
+}
+
+
+def as_method(method: Any) -> Method:
+    """Return the method object for a name or an object."""
+    if isinstance(method, str):
+        if method in METHODS:
+            return METHODS[method]
+        if method == "gbt":
+            raise ValueError("'gbt' needs its weight: write method=statespace.GeneralizedBilinear(w)")
+        raise ValueError(f"unknown discretization method {method!r}; known are {', '.join(map(repr, METHODS))}")
+    if not isinstance(method, Method):
+        raise TypeError(f"method must be a name or a method object such as Bilinear(), got {shorten(method)}")
+    return method

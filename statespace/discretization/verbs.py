@@ -1,0 +1,182 @@
+"""The verbs: discretize a system, and map its starting state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from statespace.arrays import Array, as_numbers, as_step, shorten
+from statespace.discretization.rules import MATRICES, Factors, Method, as_method
+from statespace.discretization.sections import is_substitution, section_states, substituted, warped, weight
+from statespace.structure import Cascade, Dense, Diagonal
+from statespace.systems import ContinuousSystem, DiscreteSystem
+
+
+def discretize(
+    system: ContinuousSystem, dt: Any = None, method: Method | str = "zoh", *, fs: Any = None, **misplaced: Any
+) -> DiscreteSystem:
+    """Turn a continuous system into a discrete one.
+
+    Parameters
+    ----------
+    system : ContinuousSystem
+        Any structure, any batch.
+    dt : float or array_like, (...)
+        Step of time; broadcasts with the batch axes of the system.
+    method : str or method object
+        "zoh" (default; shifts signals by half a step), "foh", "bilinear" or "tustin", "impulse", "euler",
+        "backward_euler", "exp_trapezoidal", "mamba", "s4_zoh", "s4_bilinear", or an object such as
+        ``Bilinear(prewarp=6.0)`` or ``GeneralizedBilinear(0.3)``.
+    fs : float or array_like
+        Samples per unit of time, instead of dt.
+
+    Returns
+    -------
+    DiscreteSystem
+        Remembers dt and the method. A Diagonal stays diagonal. A Cascade stays a cascade under the
+        substitutions (bilinear, Euler, GeneralizedBilinear) and becomes a dense block-triangular matrix
+        of the same state, with the exact poles, under the others.
+
+    Raises
+    ------
+    TypeError
+        The system is discrete already, or an option of a method is given as a loose keyword.
+    ValueError
+        dt is not positive, dt and fs are given together or neither, the method is unknown, a prewarp
+        frequency is not below Nyquist, or a pole lies at 1/(w·dt) of a rational rule.
+
+    Warns
+    -----
+    AccuracyWarning
+        A pole lies within 1e-8 relative of 1/(w·dt).
+
+    References
+    ----------
+    G. F. Franklin, J. D. Powell, M. Workman, *Digital Control of Dynamic Systems*, 3rd ed., chapters 4 and 6.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
+    >>> digital = ss.discretize(spring, 0.1, "foh")
+    >>> digital.dt, digital.method
+    (0.1, FirstOrderHold())
+    """
+    if misplaced:
+        raise TypeError(_misplaced(misplaced))
+    if isinstance(system, DiscreteSystem):
+        raise TypeError(f"the system is discrete already (dt={system.dt}); it cannot be discretized twice")
+    if not isinstance(system, ContinuousSystem):
+        raise TypeError(f"discretize needs a ContinuousSystem, got {type(system).__name__}; build one with from_zpk, from_tf or ContinuousSystem(A, B, C, D)")
+    rule = as_method(method)
+    step = as_step(dt, fs, what="discretize")
+    return _discretized(system, step, rule)
+
+
+def _discretized(system: ContinuousSystem, step: Array, rule: Method) -> DiscreteSystem:
+    kept = {"dt": step, "method": rule, "time_unit": system.time_unit}
+    if isinstance(system.A, Cascade) and is_substitution(rule):
+        return DiscreteSystem(substituted(system.A, warped(rule, step), weight(rule)), **kept)
+    f, product = _factors(system, step, rule)
+    if isinstance(system.A, Diagonal):
+        structure: Any = Diagonal(f.alpha, system.A.pairs)
+    else:
+        structure = Dense(f.alpha, _mapped_poles(system, step, rule))
+    through = system.C @ product(f.gamma, system.B)
+    if isinstance(system.A, Diagonal) and system.A.pairs:
+        through = 2.0 * through.real  # both members of each pair
+    return DiscreteSystem(structure, product(f.delta, system.B), system.C, system.D + through, **kept)
+
+
+def _factors(system: ContinuousSystem, step: Array, rule: Method) -> tuple[Factors, Callable[[Array, Array], Array]]:
+    """Factors for the structure of a system, and how they multiply its B."""
+    if isinstance(system.A, Diagonal):
+        return rule.factors(system.A.diagonal, step[..., None]), lambda f, b: f[..., None] * b
+    return rule.factors(np.asarray(system.A), step[..., None, None], MATRICES), np.matmul
+
+
+def _mapped_poles(system: ContinuousSystem, step: Array, rule: Method) -> Array | None:
+    """α of the poles, where they are known better than the matrix tells."""
+    if isinstance(system.A, Dense) and system.A.known_poles is None:
+        return None
+    return rule.factors(system.A.poles, step[..., None]).alpha
+
+
+def initial_state(system: ContinuousSystem, dt: Any, method: Method | str, x0: Any = None, u0: Any = None) -> Array:
+    """State of the discretized system that belongs to a physical state: w_0 = x(0) − γ B u(0).
+
+    Rules with a current tap (foh, bilinear, backward Euler, impulse, …) shift the state by the input.
+    Without this map they are only of order 1, whatever their name says. `simulate` applies it.
+
+    Parameters
+    ----------
+    system : ContinuousSystem
+        The system before discretization.
+    dt : float or array_like, (...)
+        Step of time.
+    method : str or method object
+        As given to `discretize`.
+    x0 : array_like, (..., state_size), optional
+        Physical state x(0); zero when omitted.
+    u0 : array_like, (..., m), optional
+        Input at time 0; zero when omitted.
+
+    Returns
+    -------
+    ndarray, (..., state_size)
+        The state w_0 to start the discrete system from. For a cascade under a substitution it
+        is mapped section by section into the discrete sections' own coordinates.
+
+    Raises
+    ------
+    ValueError
+        x0 or u0 does not have the size of the state or input.
+    TypeError
+        The system is not continuous.
+
+    References
+    ----------
+    K. J. Åström, B. Wittenmark, *Computer-Controlled Systems*, 3rd ed., section 2.3 (the foh state).
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> lag = ss.ContinuousSystem([[-1.0]], [[1.0]], [[1.0]])
+    >>> ss.initial_state(lag, 0.5, "bilinear", x0=[1.0], u0=[2.0])
+    array([0.6])
+    """
+    if not isinstance(system, ContinuousSystem):
+        raise TypeError(f"initial_state needs the ContinuousSystem before discretization, got {type(system).__name__}")
+    step, rule = as_step(dt, what="initial_state"), as_method(method)
+    x = _vector(x0, system.state_size, "x0")
+    u = _vector(u0, system.n_inputs, "u0")
+    if isinstance(system.A, Cascade) and is_substitution(rule):
+        return section_states(system, step, rule, x, u)
+    return x - (shift_matrix(system, step, rule) @ u[..., None])[..., 0]
+
+
+def shift_matrix(system: ContinuousSystem, step: Array, rule: Method) -> Array:
+    """γ B, (..., state_size, m): γ B u lies between the physical and the discrete state."""
+    f, product = _factors(system, step, rule)
+    return product(f.gamma, system.B)
+
+
+def _vector(value: Any, size: int, name: str) -> Array:
+    if value is None:
+        return np.zeros(size)
+    array = np.atleast_1d(as_numbers(value, name))
+    if array.shape[-1] != size:
+        raise ValueError(f"{name} must have shape (..., {size}), got {array.shape}")
+    return array
+
+
+def _misplaced(options: dict[str, Any]) -> str:
+    """What to write for an option of a method that was given as a loose keyword."""
+    name, value = next(iter(options.items()))
+    known = {"prewarp": "Bilinear(prewarp={})", "prewarp_frequency": "Bilinear(prewarp={})", "w_prewarp": "Bilinear(prewarp={})",
+             "alpha": "GeneralizedBilinear({})", "w": "GeneralizedBilinear({})", "tap": "ZeroOrderHold(tap={})"}  # fmt: skip
+    if name in known:
+        return f"{name} belongs to the method: write method=statespace.{known[name].format(repr(value))}"
+    return f"discretize got an unexpected keyword {name}={value!r}; it takes dt or fs, and method"

@@ -1,0 +1,118 @@
+"""Floor 3: the frequency response, always from the resolvent, never through polynomials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from statespace.arrays import Array, as_numbers
+from statespace.systems import ContinuousSystem, DiscreteSystem
+from statespace.systems.properties import transfer
+
+_AT_A_TIME = 2**21  # complex numbers in the matrices of one batch of frequencies: 32 MB
+
+
+@dataclass(frozen=True, eq=False)
+class FrequencyResponse:
+    """Transfer matrix along the frequency axis. Unpacks as ``omega, H = response``.
+
+    Attributes
+    ----------
+    omega : ndarray, (F,)
+        Angular frequency in rad per unit of time.
+    H : ndarray, (..., F, p, m)
+        Complex response; (F,) for one system with one input and one output.
+    system : ContinuousSystem or DiscreteSystem
+        The system it belongs to.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> omega, H = ss.frequency_response(ss.from_zpk([], [-1.0], 1.0), [0.0, 1.0])
+    >>> H
+    array([1. +0.j , 0.5-0.5j])
+    """
+
+    omega: Array
+    H: Array
+    system: Any
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.omega, self.H))
+
+    def __repr__(self) -> str:
+        return f"<FrequencyResponse: H {self.H.shape}, ω in rad/{self.system.time_unit}>"
+
+
+def frequency_response(system: ContinuousSystem | DiscreteSystem, omega: Any = None) -> FrequencyResponse:
+    """Evaluate H(jω) of a continuous or H(e^{jωΔ}) of a discrete system.
+
+    Parameters
+    ----------
+    system : ContinuousSystem or DiscreteSystem
+    omega : array_like, (F,), optional
+        Angular frequencies in rad per unit of time; 500 of them around the poles and zeros when omitted,
+        up to Nyquist for a discrete system. In Hz: omega = 2π f.
+
+    Returns
+    -------
+    FrequencyResponse
+        ``omega, H = response``. On a pole H is inf.
+
+    Raises
+    ------
+    ValueError
+        omega is not one row of finite real numbers.
+    TypeError
+        The first argument is not a system.
+
+    References
+    ----------
+    A. J. Laub, "Efficient multivariable frequency response computations", IEEE Trans. Autom. Control 26
+    (1981), section II.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
+    >>> abs(ss.frequency_response(spring, [0.0, 2.0]).H).round(3)
+    array([0.25, 1.25])
+    """
+    if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
+        raise TypeError(f"frequency_response needs a ContinuousSystem or DiscreteSystem, got {type(system).__name__}")
+    w = _default_omega(system) if omega is None else _checked(omega)
+    column = w.reshape(-1, *(1,) * len(system.batch_shape))
+    s = np.exp(1j * column * system.dt) if isinstance(system, DiscreteSystem) else 1j * column
+    each = max(1, _AT_A_TIME // max(1, system.n_states**2 * int(np.prod(system.batch_shape))))
+    parts = [transfer(system, s[i : i + each]) for i in range(0, max(len(s), 1), each)]
+    h = np.concatenate([np.broadcast_to(x, (len(x), *system.batch_shape, *x.shape[-2:])) for x in parts])
+    h = np.moveaxis(h, 0, len(system.batch_shape)).astype(complex)
+    return FrequencyResponse(w, h[..., 0, 0] if system.is_siso else h, system)
+
+
+def _checked(omega: Any) -> Array:
+    w = np.atleast_1d(as_numbers(omega, "omega"))
+    if w.ndim != 1 or w.dtype.kind == "c" or not np.isfinite(w).all():
+        raise ValueError(f"omega must be one row of finite real numbers, got shape {w.shape} and dtype {w.dtype}")
+    return w.astype(np.float64)
+
+
+def _default_omega(system: ContinuousSystem | DiscreteSystem) -> Array:
+    """Two decades around the finite, non-zero poles and zeros, and the resonances themselves."""
+    roots = np.concatenate([system.poles.ravel(), system.zeros.ravel()])
+    if isinstance(system, DiscreteSystem):
+        step = float(np.max(system.dt))
+        roots = roots[np.isfinite(roots) & (np.abs(roots) > 1e-3)]
+        roots = np.log(roots + 0j) / step
+        top = np.pi / step
+    else:
+        top = np.inf
+    sizes = np.abs(roots)[np.isfinite(roots) & (np.abs(roots) > 0)]
+    sizes = sizes[sizes < top] if np.any(sizes < top) else np.array([min(top, 1.0)])
+    low, high = sizes.min() / 100, min(sizes.max() * 100, top)
+    peaks = np.abs(roots.imag[np.isfinite(roots)])
+    grid = np.geomspace(low, high, 500)
+    return np.unique(np.concatenate([grid, peaks[(peaks > low) & (peaks < high)]]))

@@ -1,0 +1,185 @@
+"""Floor 2: running a recurrence. The reference loop, and the engine for each structure.
+
+    x_{k+1} = A x_k + B u_k        y_k = C x_k + D u_k
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from statespace.arrays import Array, as_coefficients, shorten
+from statespace.structure import Cascade, DelayLine, Diagonal
+from statespace.structure.cascade import in_sections
+from statespace.structure.matrices import blocks
+from statespace.systems import DiscreteSystem
+from statespace.systems.properties import realization
+
+
+class Run(NamedTuple):
+    """Output (..., L, p), next state (..., state_size), and the state before each sample where asked for."""
+
+    y: Array
+    final: Array
+    states: Array | None
+
+
+class Rows(NamedTuple):
+    """A batch of systems and signals, flattened for the loops."""
+
+    batch: tuple[int, ...]
+    which: Array  # (rows,) the system of each row
+    u: Array  # (rows, L, m)
+    x: Array  # (rows, state_size)
+    y: Array  # (rows, L, p)
+    states: Array  # (rows, L or 0, state_size)
+
+
+def reference(system: DiscreteSystem, u: Array, x0: Array) -> Array:
+    """Five plain lines that every engine is held against: one system, u (L, m), x0 (n,)."""
+    a, b, c, d = realization(system)
+    x, y = np.array(x0), []
+    for u_k in u:
+        y.append(c @ x + d @ u_k)
+        x = a @ x + b @ u_k
+    return np.array(y)
+
+
+def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, states: bool = False) -> Run:
+    """Run a discrete system over u (..., L, m) from x0 (..., state_size), sequentially in time.
+
+    Precision follows the signal outside and is double inside; any split of u gives the same bits.
+    """
+    rows = _rows(system, u, x0, states)
+    if rows.u.size or (rows.y.size and rows.u.shape[2] == 0):
+        final = _engine(system)(system, rows)
+    else:
+        final = rows.x
+    y = rows.y.reshape(*rows.batch, *rows.y.shape[1:])
+    kept = rows.states.reshape(*rows.batch, *rows.states.shape[1:]) if states else None
+    return Run(y, final.reshape(*rows.batch, system.state_size), kept)
+
+
+def _engine(system: DiscreteSystem) -> Any:
+    if isinstance(system.A, Cascade):
+        return _cascade
+    if isinstance(system.A, DelayLine):
+        return _delay if system.n_inputs == system.n_outputs == 1 else _dense
+    return _diagonal if isinstance(system.A, Diagonal) else _dense
+
+
+def _rows(system: DiscreteSystem, u: Array, x0: Array | None, states: bool) -> Rows:
+    """Broadcast system, signal and state against each other and flatten the batch."""
+    n = system.state_size
+    x0 = np.zeros(n) if x0 is None else x0
+    batch = broadcast_batch(system, u, x0)
+    rows = int(np.prod(batch))
+    pairs = isinstance(system.A, Diagonal) and system.A.pairs
+    complex_state = pairs or system.is_complex or u.dtype.kind == "c" or x0.dtype.kind == "c"
+    state_type = np.complex128 if complex_state else np.float64
+    length, p = u.shape[-2], system.n_outputs
+    out_type = np.result_type(u.dtype, np.complex64 if complex_state and not pairs else np.float32)
+    return Rows(
+        batch,
+        systems_of_rows(system, batch),
+        np.ascontiguousarray(np.broadcast_to(u, (*batch, *u.shape[-2:])).reshape(rows, *u.shape[-2:])),
+        np.array(np.broadcast_to(x0, (*batch, n)).reshape(rows, n), dtype=state_type),
+        np.empty((rows, length, p), out_type),
+        np.empty((rows, length if states else 0, n), state_type),
+    )
+
+
+def broadcast_batch(system: DiscreteSystem, u: Array, x0: Array) -> tuple[int, ...]:
+    """Batch axes of a run, or an error that shows all three."""
+    try:
+        return np.broadcast_shapes(system.batch_shape, u.shape[:-2], x0.shape[:-1])
+    except ValueError:
+        raise ValueError(
+            "the batch axes do not broadcast: "
+            f"the system has {system.batch_shape}, u has {u.shape[:-2]}, the state has {x0.shape[:-1]}"
+        ) from None
+
+
+def systems_of_rows(system: Any, batch: tuple[int, ...]) -> Array:
+    """Number of the system that each row of a flattened batch belongs to."""
+    own = system.batch_shape
+    count = int(np.prod(own))
+    return np.ascontiguousarray(np.broadcast_to(np.arange(count).reshape(own), batch).reshape(-1))
+
+
+def flat(matrix: Array, system: Any, dtype: Any, core: int = 2) -> Array:
+    """(..., r, c) as (systems, c, r): one matrix for each system, transposed for the loops."""
+    batch, last = system.batch_shape, matrix.shape[matrix.ndim - core :]
+    one = np.broadcast_to(matrix, (*batch, *last)).reshape(int(np.prod(batch)), *last)
+    one = one.swapaxes(-1, -2) if core == 2 else one
+    return np.ascontiguousarray(one, dtype=dtype)
+
+
+def _dense(system: DiscreteSystem, rows: Rows) -> Array:
+    from statespace.cpu import dense_steps
+
+    whole = blocks(*realization(system))
+    dense_steps(flat(whole, system, rows.x.dtype), system.n_states, rows.which, rows.u, rows.x, rows.y, rows.states)
+    return rows.x
+
+
+def _diagonal(system: DiscreteSystem, rows: Rows) -> Array:
+    from statespace.cpu import diagonal_steps, pair_steps
+
+    refuse_complex_on_pairs(system, rows.u)
+    dtype = rows.x.dtype
+    a = flat(system.A.diagonal, system, dtype, core=1)
+    b, c = flat(system.B, system, dtype), flat(system.C, system, dtype)
+    d = flat(system.D, system, np.float64 if system.A.pairs else dtype)
+    steps = pair_steps if system.A.pairs else diagonal_steps
+    steps(a, b, c, d, rows.which, rows.u, rows.x, rows.y, rows.states)
+    return rows.x
+
+
+def _cascade(system: DiscreteSystem, rows: Rows) -> Array:
+    from statespace.cpu import cascade_steps
+
+    sections = np.stack([np.broadcast_to(m, system.A.gains.shape) for m in system.A.sections()], axis=-1)
+    q = flat(sections, system, rows.x.dtype).swapaxes(-1, -2).copy()
+    n, count = system.n_states, system.A.n_sections
+    x = in_sections(rows.x, 0.0).astype(rows.x.dtype)
+    states = np.empty((*rows.states.shape[:2], count, 2), rows.x.dtype)
+    cascade_steps(q, rows.which, rows.u[..., 0], x, rows.y[..., 0], states)
+    rows.states[...] = states.reshape(*rows.states.shape[:2], 2 * count)[..., :n]
+    return x.reshape(len(x), 2 * count)[:, :n]
+
+
+def _delay(system: DiscreteSystem, rows: Rows) -> Array:
+    from statespace.cpu import delay_steps
+
+    n, length = system.n_states, rows.u.shape[1]
+    taps = np.concatenate([np.broadcast_to(system.D[..., 0], (*system.C.shape[:-2], 1)), system.C[..., 0, :]], axis=-1)
+    padded = np.concatenate([rows.x[:, ::-1], rows.u[..., 0]], axis=1)
+    delay_steps(flat(taps, system, rows.x.dtype, core=1), rows.which, padded, rows.y[..., 0])
+    if rows.states.shape[1]:
+        windows = np.lib.stride_tricks.sliding_window_view(padded, n, axis=1)
+        rows.states[...] = windows[:, :length, ::-1]
+    return np.ascontiguousarray(padded[:, ::-1][:, :n])
+
+
+def refuse_complex_on_pairs(system: Any, u: Array) -> None:
+    """Raise for a complex signal where the state holds one member of each conjugate pair only."""
+    if isinstance(system.A, Diagonal) and system.A.pairs and u.dtype.kind == "c":
+        raise ValueError(
+            "a system stored as conjugate pairs runs on real signals (its state holds one of each pair), "
+            f"got u of dtype {u.dtype}; run u.real and u.imag"
+        )
+
+
+def as_state(value: Any, system: Any, name: str = "x0") -> Array | None:
+    """A state vector (..., state_size) in double precision, or None."""
+    if value is None:
+        return None
+    state = np.atleast_1d(as_coefficients(value, name))
+    if state.shape[-1] != system.state_size:
+        raise ValueError(
+            f"{name} must have shape (..., {system.state_size}), one number for each state, "
+            f"got {name}.shape={state.shape} from {shorten(value)}"
+        )
+    return state

@@ -1,0 +1,8 @@
+"""Floor 5: running systems."""
+
+from statespace.simulation.filtering import filter, steady_state
+from statespace.simulation.response import Response
+from statespace.simulation.run import simulate
+from statespace.simulation.standard import impulse_response, step_response
+
+__all__ = ["Response", "filter", "impulse_response", "simulate", "steady_state", "step_response"]

@@ -1,0 +1,175 @@
+"""filter and steady_state: a single-input single-output system along one axis of any array."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from statespace.arrays import AccuracyWarning, Array, as_coefficients, as_signal, shorten
+from statespace.scan import as_state, run
+from statespace.systems import ContinuousSystem, DiscreteSystem
+
+
+def filter(system: DiscreteSystem, x: Any, *, axis: int | None = None, state: Any = None) -> Any:
+    """Run a single-input single-output system along one axis of an array, every other axis a channel.
+
+    Parameters
+    ----------
+    system : DiscreteSystem
+        One input, one output. A batch of systems aligns with the other axes of x: 256 systems filter
+        (batch, L, 256) along axis 1.
+    x : array_like
+        Signal of any shape.
+    axis : int
+        Axis of time; may be left out for a 1-D signal only.
+    state : None, "zero", "steady" or array_like, (..., state_size)
+        None: start from zero and return y alone. "zero": start from zero, "steady": start as if the first
+        sample had lasted for ever, or start from a state, whose leading axes are those of x without
+        time; all three return the state after the last sample too.
+
+    Returns
+    -------
+    y : ndarray
+        As x.
+    state : ndarray, (..., state_size)
+        Only where ``state`` is given: hand it to the next call to go on, bit for bit.
+
+    Raises
+    ------
+    TypeError
+        The system is continuous.
+    ValueError
+        The system is not single-input single-output, axis is missing, or shapes do not fit.
+
+    Notes
+    -----
+    NaN propagates from its sample on, never backwards, and never into another channel.
+
+    References
+    ----------
+    A. V. Oppenheim, R. W. Schafer, *Discrete-Time Signal Processing*, 3rd ed., section 6.3.
+
+    Examples
+    --------
+    >>> import numpy as np, statespace as ss
+    >>> smooth = ss.from_ba([0.5], [1.0, -0.5], dt=1.0)
+    >>> ss.filter(smooth, np.ones(4))
+    array([0.5   , 0.75  , 0.875 , 0.9375])
+    >>> y, state = ss.filter(smooth, np.ones((4, 2)), axis=0, state="steady")
+    >>> y[:, 0]
+    array([1., 1., 1., 1.])
+    """
+    _check_filter(system)
+    signal = as_signal(x, "x")
+    axis = _axis(axis, signal)
+    lanes = np.moveaxis(signal, axis, -1)[..., None]
+    start = _start(system, lanes, state)
+    try:
+        result = run(system, lanes, start)
+    except ValueError as error:
+        raise ValueError(f"filter: {error}; x has {signal.shape} with time on axis {axis}") from None
+    y = np.moveaxis(result.y[..., 0], -1, axis)
+    return y if state is None else (y, result.final)
+
+
+def _check_filter(system: Any) -> None:
+    if isinstance(system, ContinuousSystem):
+        raise TypeError(
+            "filter needs a DiscreteSystem; discretize first, statespace.discretize(system, dt, 'foh'), "
+            "or run it as it is with statespace.simulate(system, u, dt=dt)"
+        )
+    if not isinstance(system, DiscreteSystem):
+        raise TypeError(f"filter needs a DiscreteSystem first and the signal second, got {type(system).__name__}")
+    if not system.n_inputs == system.n_outputs == 1:
+        raise ValueError(
+            f"filter runs single-input single-output systems channel by channel, this one has {system.n_inputs} "
+            f"inputs and {system.n_outputs} outputs; use statespace.simulate"
+        )
+
+
+def _axis(axis: Any, signal: Array) -> int:
+    if signal.ndim == 0:
+        raise ValueError("x must be a signal, got a single number")
+    if axis is None:
+        if signal.ndim > 1:
+            raise ValueError(
+                f"axis is missing: x.shape={signal.shape} could be (time, channels), axis=0 as in this library, or "
+                "(channels, time), axis=-1 as in scipy.signal; say which axis is time"
+            )
+        return 0
+    if not isinstance(axis, (int, np.integer)) or not -signal.ndim <= axis < signal.ndim:
+        raise ValueError(f"axis must be an axis of x, an integer from {-signal.ndim} to {signal.ndim - 1}, got {axis!r}")
+    return int(axis) % signal.ndim
+
+
+def _start(system: DiscreteSystem, lanes: Array, state: Any) -> Array | None:
+    """The state to start from, from a word or an array."""
+    if state is None or (isinstance(state, str) and state == "zero"):
+        return None
+    if isinstance(state, str):
+        if state != "steady":
+            raise ValueError(f"state must be 'zero', 'steady' or an array, got {state!r}")
+        if lanes.shape[-2] == 0:
+            raise ValueError("state='steady' needs a first sample, got an empty signal")
+        return steady_state(system, lanes[..., 0, :])
+    return as_state(state, system, "state")
+
+
+def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
+    """State that a constant input holds still: (I − A) x = B u0, or −A x = B u0 in continuous time.
+
+    Parameters
+    ----------
+    system : ContinuousSystem or DiscreteSystem
+    u0 : float or array_like, (..., m)
+        The constant input; a number for a single-input system.
+
+    Returns
+    -------
+    ndarray, (..., state_size)
+
+    Raises
+    ------
+    ValueError
+        The system integrates a constant (a pole at 0, or at 1 in discrete time), so none exists, or
+        u0 does not have m entries.
+
+    Warns
+    -----
+    AccuracyWarning
+        A pole lies within 1e-10 of that point: about ten digits are lost.
+
+    References
+    ----------
+    F. Gustafsson, "Determining the initial states in forward-backward filtering", IEEE Trans. Signal
+    Process. 44 (1996), section II.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
+    >>> bool(abs(ss.steady_state(spring, 2.0) - [0.5, 0.0]).max() < 1e-15)
+    True
+    """
+    if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
+        raise TypeError(f"steady_state needs a system first, got {type(system).__name__}")
+    u = np.atleast_1d(as_coefficients(u0, "u0") if not isinstance(u0, np.ndarray) else as_signal(u0, "u0"))
+    if u.shape[-1] != system.n_inputs:
+        raise ValueError(f"u0 must have shape (..., m={system.n_inputs}), got {u.shape} from {shorten(u0)}")
+    point = system._dc_point
+    distance = np.abs(system.poles - point) / np.maximum(np.abs(system.poles), 1.0 if point else 1e-300)
+    if np.any(distance == 0):
+        raise ValueError(f"the system has a pole at {point:g}: it integrates a constant input and has no steady state")
+    if np.any(distance < 1e-10) and point:
+        warnings.warn(f"a pole lies within 1e-10 of {point:g}: the steady state has few correct digits", AccuracyWarning, 2)
+    real = not (system.is_complex or u.dtype.kind == "c" or system.B.dtype.kind == "c")
+    driven = system.B @ u[..., None]
+    try:
+        x = system.A.resolvent(np.full(np.broadcast_shapes(system.batch_shape, u.shape[:-1]), point, complex), driven)
+    except np.linalg.LinAlgError:
+        raise ValueError(f"the system has a pole at {point:g}: it integrates a constant input and has no steady state") from None
+    return x[..., 0].real if real else x[..., 0]
+
+

@@ -1,0 +1,141 @@
+"""Time grids: what is uniform, what is not, and what does not increase."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from statespace.arrays import Array, as_numbers, as_step, refuse_foreign, shorten
+
+# Seconds in the units that datetime64 stamps can be converted to.
+_SECONDS = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0,
+    "day": 86400.0, "d": 86400.0, "week": 604800.0, "year": 365.25 * 86400.0,
+}  # fmt: skip
+
+
+class Grid(NamedTuple):
+    """Stamps, and either one step (uniform) or a step for each interval."""
+
+    t: Array  # stamps as given, (L,) or (..., L)
+    dt: Array | None  # step of a uniform grid, () or (...)
+    steps: Array | None  # (L − 1,) intervals of an irregular one
+    slack: float  # two intervals closer than this are the same: the rounding of the stamps
+
+    def __getitem__(self, part: Any) -> Any:  # a slice keeps the kind of the grid
+        if not isinstance(part, slice):
+            return tuple(self)[part]
+        start, stop, _ = part.indices(self.t.shape[-1])
+        steps = None if self.steps is None else self.steps[start : max(stop - 1, start)]
+        return Grid(self.t[..., start:stop], self.dt, steps, self.slack)
+
+
+def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:
+    """Read exactly one of t, dt and fs for a signal of ``length`` samples."""
+    if t is None:
+        if dt is None and fs is None:
+            raise ValueError("a continuous system needs a time grid: give t= (stamps), dt= (step) or fs= (rate)")
+        step = as_step(dt, fs, what="simulate")
+        return Grid(step[..., None] * np.arange(length), step, None, 0.0)
+    if dt is not None or fs is not None:
+        raise ValueError("simulate takes exactly one of t=, dt= and fs=, got t and " + ("dt" if fs is None else "fs"))
+    stamps, steps, slack = as_stamps(t, unit)
+    if len(stamps) != length:
+        raise ValueError(f"t must have one stamp for each sample: u has {length} samples, t has {len(stamps)}")
+    return _uniform_or_not(stamps, steps, slack)
+
+
+def irregular(stamps: Array, unit: str) -> Grid:
+    """Return the grid of stamps that were checked before."""
+    return _uniform_or_not(*as_stamps(stamps, unit))
+
+
+def as_stamps(t: Any, unit: str) -> tuple[Array, Array, float]:
+    """Stamps as given, their intervals in ``unit``, and how well the intervals are known."""
+    refuse_foreign(t, "t")
+    stamps = np.asarray(t)
+    if stamps.ndim != 1:
+        raise ValueError(f"t must be one row of stamps, (L,), got t.shape={stamps.shape}")
+    if stamps.dtype.kind == "M":
+        return _datetime_stamps(stamps, unit)
+    stamps = as_numbers(t, "t")
+    if stamps.dtype.kind == "c":
+        raise TypeError(f"t must be real, got dtype {stamps.dtype}")
+    if not np.isfinite(stamps).all():
+        raise ValueError(f"t must be finite, got {int((~np.isfinite(stamps)).sum())} NaN or infinite stamps")
+    wide = stamps.astype(np.float64)
+    steps = np.diff(wide)
+    _refuse_standstill(stamps, steps)
+    slack = 4 * float(np.finfo(stamps.dtype).eps) * float(np.abs(wide).max(initial=0.0))
+    return stamps, steps, slack
+
+
+def _datetime_stamps(stamps: Array, unit: str) -> tuple[Array, Array, float]:
+    if unit not in _SECONDS:
+        raise ValueError(
+            f"datetime64 stamps need a system whose time_unit is one of {', '.join(_SECONDS)}; got {unit!r}"
+        )
+    if np.isnat(stamps).any():
+        raise ValueError(f"t holds {int(np.isnat(stamps).sum())} NaT; drop those samples")
+    if np.datetime_data(stamps.dtype)[0] in ("Y", "M"):
+        stamps = stamps.astype("datetime64[D]")  # years and months have no fixed length
+    ticks = np.diff(stamps).astype(np.int64)
+    tick = np.timedelta64(1, np.datetime_data(stamps.dtype)) / np.timedelta64(1, "ns") * 1e-9 / _SECONDS[unit]
+    _refuse_standstill(stamps, ticks)
+    return stamps, ticks * tick, 1e-3 * float(tick)
+
+
+def _refuse_standstill(stamps: Array, steps: Array) -> None:
+    if np.any(steps <= 0):
+        k = int(np.argmax(steps <= 0))
+        raise ValueError(
+            f"t must increase, got t[{k + 1}] = {stamps[k + 1]} after t[{k}] = {stamps[k]}; "
+            "sort the record and remove repeated stamps"
+        )
+
+
+def _uniform_or_not(stamps: Array, steps: Array, slack: float) -> Grid:
+    """One step fits every stamp within the rounding of the stamps, or a step for each interval."""
+    if len(steps):
+        elapsed = np.concatenate([[0.0], np.cumsum(steps)])
+        step = elapsed[-1] / len(steps)
+        if np.max(np.abs(elapsed - step * np.arange(len(stamps)))) <= max(slack, 1e-14 * elapsed[-1]):
+            return Grid(stamps, np.asarray(step), None, slack)
+    return Grid(stamps, None, steps, slack)
+
+
+def distinct_steps(steps: Array, slack: float, most: int = 64) -> tuple[Array, Array] | None:
+    """The few different intervals of a grid and the index of each, or None when there are many.
+
+    Intervals that agree within the rounding of the stamps are one.
+    """
+    order = np.argsort(steps, kind="stable")
+    ranked = steps[order]
+    slack = max(2 * slack, 4e-16 * float(ranked[-1]))
+    group = np.concatenate([[0], np.cumsum(np.diff(ranked) > slack)])
+    count = int(group[-1]) + 1
+    if count > most:
+        return None
+    first = np.searchsorted(group, np.arange(count))
+    last = np.append(first[1:], len(ranked)) - 1
+    if np.any(ranked[last] - ranked[first] > 4 * slack):  # a continuum that happens to be dense
+        return None
+    index = np.empty(len(steps), np.int64)
+    index[order] = group
+    return np.add.reduceat(ranked, first) / np.bincount(group), index
+
+
+def check_discrete_stamps(t: Any, system: Any, length: int) -> Array:
+    """Stamps given for a discrete system must have its own step."""
+    grid = as_grid(t, None, None, length, system.time_unit)
+    if np.ndim(system.dt):
+        raise ValueError(f"t cannot be given for a batch of steps, dt.shape={np.shape(system.dt)}; leave it out")
+    ok = length < 2 or (grid.dt is not None and abs(grid.dt - system.dt) <= 1e-9 * system.dt)
+    if not ok:
+        got = f"dt={float(grid.dt):g}" if grid.dt is not None else f"irregular intervals {shorten(grid.steps)}"
+        raise ValueError(
+            f"t must have the step of the discrete system, dt={system.dt:g}, got {got}; "
+            "run the continuous system on this grid, or rediscretize"
+        )
+    return grid.t

@@ -1,0 +1,253 @@
+"""simulate: a system over a signal, whatever the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from statespace.arrays import Array, as_signal, same_step, shorten
+from statespace.discretization import discretize
+from statespace.discretization.verbs import shift_matrix
+from statespace.scan import as_state, broadcast_batch, run
+from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, irregular
+from statespace.simulation.irregular import HOLDS, run_irregular
+from statespace.simulation.response import Response
+from statespace.systems import ContinuousSystem, DiscreteSystem
+
+_FORMS = ("auto", "recurrent")
+_GAPS = ("raise", "drop", "reset")
+
+# What runs a piece of the record: (u, x0, part) -> (y, state after it, states)
+Piece: TypeAlias = Callable[[Array, Any, slice], tuple[Array, Array, Any]]
+
+
+def simulate(
+    system: ContinuousSystem | DiscreteSystem,
+    u: Any,
+    *,
+    t: Any = None,
+    dt: Any = None,
+    fs: Any = None,
+    x0: Any = None,
+    hold: str | None = None,
+    form: str = "auto",
+    gaps: str = "raise",
+    states: bool = False,
+) -> Response:
+    """Run a system over an input signal.
+
+    A discrete system runs its recurrence. A continuous one is run exactly between the stamps, on any
+    increasing grid: the input is held ("zoh") or joined by straight lines ("foh"), nothing else is
+    approximated, however stiff the system and however uneven the grid.
+
+    Parameters
+    ----------
+    system : ContinuousSystem or DiscreteSystem
+    u : array_like, (..., L, m)
+        Input, time on axis −2 and channels last; (L,) for one input. Batch axes broadcast with those of
+        the system. float32 stays float32 outside; the state is double.
+    t : array_like, (L,), optional
+        Increasing stamps in the system's unit of time, or datetime64. Uniform within the rounding of the
+        stamps counts as uniform.
+    dt, fs : float or array_like, optional
+        Step or rate of a uniform grid, instead of t. Continuous systems take exactly one of t, dt, fs;
+        discrete ones know their dt.
+    x0 : array_like, (..., state_size), optional
+        Starting state, zero when omitted: for a continuous system its physical state x(t[0]), for a
+        discrete one the state before the first sample.
+    hold : {"zoh", "foh"}, optional
+        What a continuous system's input does between the stamps; "zoh" when omitted.
+    form : {"auto", "recurrent"}
+        How to run it; both are sequential in time in this version.
+    gaps : {"raise", "drop", "reset"}
+        What NaN in u means. "raise": an error. "drop": those stamps are left out, of t and y too, and the
+        (continuous) system runs over the longer interval. "reset": y is NaN there and the state starts again
+        from zero after it. A stamp is missing when any of its values is.
+    states : bool
+        Also return the states at every stamp.
+
+    Returns
+    -------
+    Response
+        ``t, y = response``; also x, final_state, and the system that ran.
+
+    Raises
+    ------
+    TypeError
+        The system is not a system, or an array belongs to a library that is not understood.
+    ValueError
+        A shape does not fit, the grid does not increase, u holds NaN, ``hold`` is given for a discrete
+        system, or t, dt, fs are over- or underspecified.
+
+    References
+    ----------
+    C. Van Loan, "Computing integrals involving the matrix exponential", IEEE Trans. Autom. Control 23
+    (1978), section 2; initial states as in K. J. Åström, B. Wittenmark, *Computer-Controlled Systems*, section 2.3.
+
+    Examples
+    --------
+    A mass on a spring, pushed for the first second, watched at uneven times:
+
+    >>> import statespace as ss
+    >>> spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
+    >>> t, y = ss.simulate(spring, [1.0, 0.0, 0.0], t=[0.0, 1.0, 2.5])
+    >>> y.round(4)
+    array([ 0.    ,  0.3001, -0.1756])
+    """
+    if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
+        raise TypeError(
+            f"simulate needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}; "
+            "build one with from_zpk, from_sos or ContinuousSystem(A, B, C, D)"
+        )
+    _check_choice(form, _FORMS, "form")
+    _check_choice(gaps, _GAPS, "gaps")
+    signal = as_input(u, system)
+    state = as_state(x0, system)
+    broadcast_batch(system, signal, np.zeros(system.state_size) if state is None else state)
+    if isinstance(system, DiscreteSystem):
+        grid, ran, piece = _discrete(system, signal, t, dt, fs, hold)
+    else:
+        grid, signal, gaps = _continuous_grid(system, signal, t, dt, fs, gaps)
+        ran, piece = _continuous(system, grid, hold)
+    y, final, x = _over_gaps(piece, signal, state, gaps, system)
+    if np.ndim(u) == 1 and y.ndim == 2 and y.shape[-1] == 1:
+        y = y[:, 0]
+    return Response(grid.t, y, x if states else None, final, ran)
+
+
+def as_input(u: Any, system: ContinuousSystem | DiscreteSystem) -> Array:
+    """The input as (..., L, m)."""
+    signal = as_signal(u, "u")
+    m = system.n_inputs
+    if signal.ndim == 0:
+        raise ValueError(f"u must be a signal, (..., L, m={m}) or (L,), got the number {shorten(u)}")
+    if signal.ndim == 1:
+        if m != 1:
+            raise ValueError(
+                f"u has one channel, the system has {m} inputs; u.shape={signal.shape}; give (..., L, {m})"
+            )
+        return signal[:, None]
+    if signal.shape[-1] != m:
+        turned = "; channels are last: write numpy.swapaxes(u, -1, -2)" if signal.shape[-2] == m else ""
+        wide = "; for a single-input system over many channels see statespace.filter" if m == 1 else ""
+        raise ValueError(
+            f"u has {signal.shape[-1]} channels on its last axis, the system has {m} inputs; "
+            f"u.shape={signal.shape}{turned or wide}"
+        )
+    return signal
+
+
+def _check_choice(value: Any, known: tuple[str, ...], name: str) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+# --------------------------------------------------------------- discrete
+
+
+def _discrete(system: DiscreteSystem, u: Array, t: Any, dt: Any, fs: Any, hold: Any) -> tuple[Grid, Any, Piece]:
+    if hold is not None:
+        raise ValueError(
+            f"hold={hold!r} belongs to continuous systems; this one is discrete already "
+            f"(dt={system.dt}, method={system.method})"
+        )
+    length = u.shape[-2]
+    if dt is not None or fs is not None:
+        step = dt if fs is None else 1.0 / np.asarray(fs, float)
+        if not same_step(np.asarray(step, float), system.dt):
+            raise ValueError(f"the discrete system has its own dt={system.dt}, got {step}; leave it out, or rediscretize")
+    stamps = np.asarray(system.dt)[..., None] * np.arange(length) if t is None else check_discrete_stamps(t, system, length)
+
+    def piece(u: Array, x0: Any, part: slice) -> tuple[Array, Array, Any]:
+        result = run(system, u[..., part, :], x0, states=True)
+        return result.y, result.final, result.states
+
+    return Grid(stamps, np.asarray(system.dt), None, 0.0), system, piece
+
+
+# --------------------------------------------------------------- continuous
+
+
+def _continuous_grid(
+    system: ContinuousSystem, u: Array, t: Any, dt: Any, fs: Any, gaps: str
+) -> tuple[Grid, Array, str]:
+    """The grid, with the missing stamps left out where they are to be dropped."""
+    grid = as_grid(t, dt, fs, u.shape[-2], system.time_unit)
+    if gaps == "drop":
+        if grid.t.ndim > 1:
+            raise ValueError("gaps='drop' needs one grid for all systems, got a batch of steps")
+        present = ~_missing(u)
+        if not present.all():
+            grid, u = irregular(grid.t[present], system.time_unit), u[..., present, :]
+        gaps = "raise"
+    return grid, u, gaps
+
+
+def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple[Any, Piece]:
+    """What runs a piece of the record, and the system that does it."""
+    hold = "zoh" if hold is None else hold
+    _check_choice(hold, tuple(HOLDS), "hold")
+    rule = HOLDS[hold]
+    if grid.dt is None:
+        def uneven(u: Array, x0: Any, part: slice) -> tuple[Array, Array, Any]:
+            start = np.zeros(system.state_size) if x0 is None else x0
+            piece = grid[part]
+            return run_irregular(system, u[..., part, :], start, piece.steps, grid.slack, rule, states=True)
+
+        return system, uneven
+
+    digital = discretize(system, grid.dt, rule)
+    shift = shift_matrix(system, grid.dt, rule).swapaxes(-1, -2)
+
+    def even(u: Array, x0: Any, part: slice) -> tuple[Array, Array, Any]:
+        u = u[..., part, :]
+        if u.shape[-2] == 0:
+            return run(digital, u, x0, states=True)
+        moved = u @ shift  # γ B u
+        start = (np.zeros(system.state_size) if x0 is None else x0) - moved[..., 0, :]
+        result = run(digital, u, start, states=True)
+        x = result.states + moved
+        return result.y, x[..., -1, :], x
+
+    return digital, even
+
+
+# --------------------------------------------------------------- gaps
+
+
+def _missing(u: Array) -> Array:
+    """(L,) whether any value at a stamp is NaN."""
+    missing: Array = np.isnan(u).any(axis=-1)
+    return missing.any(axis=tuple(range(missing.ndim - 1)))
+
+
+def _over_gaps(piece: Piece, u: Array, x0: Any, gaps: str, system: Any) -> tuple[Array, Array, Any]:
+    missing = _missing(u)
+    whole = slice(0, len(missing))
+    if not missing.any():
+        return piece(u, x0, whole)
+    if gaps == "raise":
+        advice = "gaps='drop' leaves those stamps out, gaps='reset' starts again from zero after them"
+        if isinstance(system, DiscreteSystem):
+            advice = "gaps='reset' starts again from zero after them; a continuous system can drop them"
+        raise ValueError(
+            f"u holds NaN at {int(missing.sum())} of {len(missing)} stamps, the first at index "
+            f"{int(np.argmax(missing))}; {advice}"
+        )
+    if gaps == "drop":
+        raise ValueError("gaps='drop' needs a continuous system, which can run over the longer interval; use gaps='reset'")
+    return _reset(piece, u, x0, missing)
+
+
+def _reset(piece: Piece, u: Array, x0: Any, missing: Array) -> tuple[Array, Array, Any]:
+    """Run each stretch between the gaps, the first from x0 and the others from zero."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], missing, [True]])))
+    y, final, x = piece(np.zeros_like(u[..., :0, :]), None if missing[0] else x0, slice(0, 0))
+    y = np.full((*y.shape[:-2], len(missing), y.shape[-1]), np.nan, y.dtype)
+    x = np.full((*x.shape[:-2], len(missing), x.shape[-1]), np.nan, x.dtype)
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        part = slice(int(start), int(stop))
+        y[..., part, :], final, x[..., part, :] = piece(u, x0 if start == 0 else None, part)
+    return y, np.zeros_like(final) if missing[-1] else final, x

@@ -1,0 +1,65 @@
+"""How a system shows itself: an evaluatable repr when small, a capped table in notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statespace.structure import Cascade, Dense
+from statespace.systems.properties import realization
+
+if TYPE_CHECKING:
+    from statespace.systems.types import _System
+
+_LARGEST_REPR = 64  # numbers, in all matrices together
+_LARGEST_TABLE = 8  # rows and columns of one matrix
+
+
+def text(system: _System) -> str:
+    """A line that evaluates to the system with the public names imported; a summary when large."""
+    arguments = [] if isinstance(system.A, Cascade) else [_nested(m) for m in (system.B, system.C, system.D)]
+    size = sum(m.size for m in (system.B, system.C, system.D)) + np.asarray(system.A).size
+    if size > _LARGEST_REPR:
+        return f"<{summary(system)}>"
+    plain = isinstance(system.A, Dense) and system.A.known_poles is None
+    arguments.insert(0, _nested(system.A.matrix) if plain else repr(system.A))
+    dt = getattr(system, "dt", None)
+    if dt is not None:
+        arguments.append(f"dt={np.asarray(dt).tolist()}")
+    if getattr(system, "method", None) is not None:
+        arguments.append(f"method={system.method!r}")  # type: ignore[attr-defined]
+    if system.time_unit != "s":
+        arguments.append(f"time_unit={system.time_unit!r}")
+    return f"{type(system).__name__}({', '.join(arguments)})"
+
+
+def _nested(matrix: Any) -> str:
+    return repr(matrix.tolist())
+
+
+def summary(system: _System) -> str:
+    """One line: type, structure, sizes, step."""
+    batch = f", batch {system.batch_shape}" if system.batch_shape else ""
+    step = getattr(system, "dt", None)
+    dt = "" if step is None else (f", dt={step:g}" if np.ndim(step) == 0 else f", dt of shape {np.shape(step)}")
+    return (
+        f"{type(system).__name__}: {type(system.A).__name__}, {system.n_states} states, "
+        f"{system.n_inputs} inputs, {system.n_outputs} outputs{batch}{dt}, time in {system.time_unit}"
+    )
+
+
+def html(system: _System) -> str:
+    """A heading and the four matrices, each cut to a few rows and columns."""
+    cells = []
+    for name, matrix in zip("ABCD", realization(system), strict=True):
+        first = matrix[(0,) * (matrix.ndim - 2)] if matrix.size else matrix.reshape(matrix.shape[-2:])
+        cells.append(f"<td><b>{name}</b> {matrix.shape}<br>{_table(first)}</td>")
+    return f"<div><p>{escape(summary(system))}</p><table><tr>{''.join(cells)}</tr></table></div>"
+
+
+def _table(matrix: Any) -> str:
+    rows = ["".join(f"<td>{value:.4g}</td>" for value in row[:_LARGEST_TABLE]) for row in matrix[:_LARGEST_TABLE]]
+    cut = "<br>…" if max(matrix.shape, default=0) > _LARGEST_TABLE else ""
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + f"</table>{cut}"
