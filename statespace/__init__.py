@@ -84,7 +84,7 @@ _HOME = {
     "step_response": "simulation",
 }
 
-__all__ = [*sorted(_HOME), "plot"]  # noqa: PLE0604
+__all__ = [*sorted(_HOME), "plot"]
 
 # What people from other libraries type, and what it is called here.
 _ELSEWHERE = {

@@ -67,11 +67,13 @@ def from_zpk(
     zeros, poles = (np.broadcast_to(x, (*batch, x.shape[-1])).astype(complex) for x in (zeros, poles))
     gain = np.broadcast_to(gain, batch)
     paired = [_paired(zeros[i], poles[i], discrete=step is not None) for i in np.ndindex(batch)]
-    sections = (np.array(x).reshape(*batch, -1) for x in zip(*paired, strict=True))
-    return _system(*sections, gain, step, time_unit)
+    flat_poles, flat_zeros = (np.array(x).reshape(poles.shape) for x in zip(*paired, strict=True))
+    return _system(flat_poles, flat_zeros, gain, step, time_unit)
 
 
-def from_tf(num: Any, den: Any, *, dt: Any = None, fs: Any = None, time_unit: str = "s") -> ContinuousSystem | DiscreteSystem:
+def from_tf(
+    num: Any, den: Any, *, dt: Any = None, fs: Any = None, time_unit: str = "s"
+) -> ContinuousSystem | DiscreteSystem:
     """Build a system from a transfer function num/den in descending powers of s (or z).
 
     The polynomials are factored in scaled time and become a Cascade. Their roots are known only as well
@@ -164,7 +166,9 @@ def from_ba(b: Any, a: Any, *, dt: Any = None, fs: Any = None, time_unit: str = 
     return from_zpk(zeros, poles, gain, dt=step, time_unit=time_unit)  # type: ignore[return-value]
 
 
-def from_sos(sos: Any, *, dt: Any = _REQUIRED, fs: Any = None, time_unit: str = "s") -> ContinuousSystem | DiscreteSystem:
+def from_sos(
+    sos: Any, *, dt: Any = _REQUIRED, fs: Any = None, time_unit: str = "s"
+) -> ContinuousSystem | DiscreteSystem:
     """Build a filter from second-order sections, rows [b0, b1, b2, a0, a1, a2].
 
     Parameters
@@ -255,7 +259,7 @@ def _peak_candidates(p: Array, z: Array, *, discrete: bool) -> Array:
     if discrete:  # the unit circle is the frequency axis of (s − 1)/(s + 1)
         s = np.where(np.abs(s + 1) < 1e-12, -1.0, s)
         s = (s - 1) / np.where(s == -1, 1.0, s + 1)
-    size = np.abs(s)
+    size: Array = np.abs(s)
     known = np.where(size > 0, size, np.nan).reshape(*s.shape[:-2], -1)
     finite = np.concatenate([known, np.where(np.isfinite(z) & (z != 0), np.abs(z), np.nan).reshape(known.shape)], -1)
     logs = np.log(np.where(np.isnan(finite), 1.0, finite))
@@ -264,9 +268,9 @@ def _peak_candidates(p: Array, z: Array, *, discrete: bool) -> Array:
     angles = np.linspace(-np.pi / 2, np.pi / 2, 67)[1:-1]
     omega = s.imag[..., None] + np.abs(s.real)[..., None] * np.tan(angles)
     omega = np.concatenate([omega, -omega], axis=-1).reshape(*omega.shape[:-2], -1)
-    boundary = (~at_infinity & (-s.real <= 1e-8 * size)).any(-1)
+    boundary = np.any(~at_infinity & (-s.real <= 1e-8 * size), axis=-1, keepdims=True)
     clear = (np.abs(s.imag) + size).max(-1)[..., None] * 1.25 ** np.arange(omega.shape[-1])
-    omega = np.where(boundary[..., None], np.minimum(clear, 4 * clear[..., :1]), omega)
+    omega = np.where(boundary, np.minimum(clear, 4 * clear[..., :1]), omega)
     points = 1j * omega
     return (1 + points) / (1 - points) if discrete else points
 
@@ -407,7 +411,9 @@ def _fir(taps: Array, step: Array, time_unit: str) -> DiscreteSystem:
     n = len(taps) - 1
     if n < 1:
         gain = taps if n == 0 else np.zeros(1)
-        return DiscreteSystem(np.zeros((0, 0)), np.zeros((0, 1)), np.zeros((1, 0)), gain[None], dt=step, time_unit=time_unit)
+        return DiscreteSystem(
+            np.zeros((0, 0)), np.zeros((0, 1)), np.zeros((1, 0)), gain[None], dt=step, time_unit=time_unit
+        )
     b = np.zeros((n, 1))
     b[0] = 1.0
     return DiscreteSystem(DelayLine(n), b, taps[None, 1:], taps[None, :1], dt=step, time_unit=time_unit)

@@ -1,6 +1,6 @@
 """Floor 2: running a recurrence. The reference loop, and the engine for each structure.
 
-    x_{k+1} = A x_k + B u_k        y_k = C x_k + D u_k
+x_{k+1} = A x_k + B u_k        y_k = C x_k + D u_k
 """
 
 from __future__ import annotations
@@ -52,10 +52,8 @@ def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, states: bo
     Precision follows the signal outside and is double inside; any split of u gives the same bits.
     """
     rows = _rows(system, u, x0, states)
-    if rows.u.size or (rows.y.size and rows.u.shape[2] == 0):
-        final = _engine(system)(system, rows)
-    else:
-        final = rows.x
+    something = rows.u.shape[0] > 0 and rows.u.shape[1] > 0
+    final = _engine(system)(system, rows) if something else rows.x
     y = rows.y.reshape(*rows.batch, *rows.y.shape[1:])
     kept = rows.states.reshape(*rows.batch, *rows.states.shape[1:]) if states else None
     return Run(y, final.reshape(*rows.batch, system.state_size), kept)
@@ -90,7 +88,7 @@ def _rows(system: DiscreteSystem, u: Array, x0: Array | None, states: bool) -> R
     )
 
 
-def broadcast_batch(system: DiscreteSystem, u: Array, x0: Array) -> tuple[int, ...]:
+def broadcast_batch(system: Any, u: Array, x0: Array) -> tuple[int, ...]:
     """Batch axes of a run, or an error that shows all three."""
     try:
         return np.broadcast_shapes(system.batch_shape, u.shape[:-2], x0.shape[:-1])
@@ -143,7 +141,7 @@ def _cascade(system: DiscreteSystem, rows: Rows) -> Array:
     sections = np.stack([np.broadcast_to(m, system.A.gains.shape) for m in system.A.sections()], axis=-1)
     q = flat(sections, system, rows.x.dtype).swapaxes(-1, -2).copy()
     n, count = system.n_states, system.A.n_sections
-    x = in_sections(rows.x, 0.0).astype(rows.x.dtype)
+    x = in_sections(rows.x, 0.0)
     states = np.empty((*rows.states.shape[:2], count, 2), rows.x.dtype)
     cascade_steps(q, rows.which, rows.u[..., 0], x, rows.y[..., 0], states)
     rows.states[...] = states.reshape(*rows.states.shape[:2], 2 * count)[..., :n]

@@ -273,7 +273,7 @@ class Bilinear:
     def __post_init__(self) -> None:
         _check_tap(self.tap)
         p = self.prewarp
-        if p is not None and not (np.isscalar(p) and np.isrealobj(p) and 0 < float(p) < np.inf):
+        if p is not None and not (isinstance(p, (int, float, np.number)) and np.isrealobj(p) and 0 < p < np.inf):
             raise ValueError(f"prewarp must be a positive angular frequency, got {shorten(p)}")
 
     @property
@@ -384,7 +384,7 @@ def refuse_pole_at_the_step(r: Array, w: float) -> None:
 
 
 def _check_weight(w: Any, name: str) -> None:
-    if not (np.isscalar(w) and np.isrealobj(w) and not isinstance(w, str) and 0 <= w <= 1):
+    if not (isinstance(w, (int, float, np.number)) and np.isrealobj(w) and 0 <= w <= 1):
         raise ValueError(f"{name}(w) needs a weight from 0 to 1, got {w!r}")
 
 

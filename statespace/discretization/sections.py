@@ -34,7 +34,7 @@ def warped(rule: Method, step: Array) -> Array:
 
 
 def substituted(cascade: Cascade, step: Array, w: float) -> Cascade:
-    """s = (ζ − 1)/(Δ (w ζ + 1 − w)) in every section.
+    """S = (ζ − 1)/(Δ (w ζ + 1 − w)) in every section.
 
         s − p = (1 − wΔp) (ζ − p_d) / (Δ (w ζ + 1 − w)),   p_d = (1 + (1 − w) Δp)/(1 − wΔp)
 
@@ -66,7 +66,7 @@ def _pairwise_product(values: Array) -> Array:
 
 
 def section_states(system: ContinuousSystem, step: Array, rule: Method, x: Array, u: Array) -> Array:
-    """w = T (x − γ b v) in each section, T taking its discretized basis to the discrete section's own."""
+    """W = T (x − γ b v) in each section, T taking its discretized basis to the discrete section's own."""
     before = system.A.sections()
     after = substituted(system.A, warped(rule, step), weight(rule)).sections()
     n, v, states = system.n_states, u[..., 0], []

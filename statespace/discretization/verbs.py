@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_numbers, as_step, shorten
+from statespace.arrays import Array, as_numbers, as_step
 from statespace.discretization.rules import MATRICES, Factors, Method, as_method
 from statespace.discretization.sections import is_substitution, section_states, substituted, warped, weight
 from statespace.structure import Cascade, Dense, Diagonal
@@ -69,14 +69,17 @@ def discretize(
     if isinstance(system, DiscreteSystem):
         raise TypeError(f"the system is discrete already (dt={system.dt}); it cannot be discretized twice")
     if not isinstance(system, ContinuousSystem):
-        raise TypeError(f"discretize needs a ContinuousSystem, got {type(system).__name__}; build one with from_zpk, from_tf or ContinuousSystem(A, B, C, D)")
+        raise TypeError(
+            f"discretize needs a ContinuousSystem, got {type(system).__name__}; "
+            "build one with from_zpk, from_tf or ContinuousSystem(A, B, C, D)"
+        )
     rule = as_method(method)
     step = as_step(dt, fs, what="discretize")
     return _discretized(system, step, rule)
 
 
 def _discretized(system: ContinuousSystem, step: Array, rule: Method) -> DiscreteSystem:
-    kept = {"dt": step, "method": rule, "time_unit": system.time_unit}
+    kept: dict[str, Any] = {"dt": step, "method": rule, "time_unit": system.time_unit}
     if isinstance(system.A, Cascade) and is_substitution(rule):
         return DiscreteSystem(substituted(system.A, warped(rule, step), weight(rule)), **kept)
     f, product = _factors(system, step, rule)
@@ -175,8 +178,9 @@ def _vector(value: Any, size: int, name: str) -> Array:
 def _misplaced(options: dict[str, Any]) -> str:
     """What to write for an option of a method that was given as a loose keyword."""
     name, value = next(iter(options.items()))
-    known = {"prewarp": "Bilinear(prewarp={})", "prewarp_frequency": "Bilinear(prewarp={})", "w_prewarp": "Bilinear(prewarp={})",
-             "alpha": "GeneralizedBilinear({})", "w": "GeneralizedBilinear({})", "tap": "ZeroOrderHold(tap={})"}  # fmt: skip
+    bilinear, gbt = "Bilinear(prewarp={})", "GeneralizedBilinear({})"
+    known = {"prewarp": bilinear, "prewarp_frequency": bilinear, "w_prewarp": bilinear, "alpha": gbt, "w": gbt}
+    known["tap"] = "ZeroOrderHold(tap={})"
     if name in known:
         return f"{name} belongs to the method: write method=statespace.{known[name].format(repr(value))}"
     return f"discretize got an unexpected keyword {name}={value!r}; it takes dt or fs, and method"

@@ -100,7 +100,9 @@ def _axis(axis: Any, signal: Array) -> int:
             )
         return 0
     if not isinstance(axis, (int, np.integer)) or not -signal.ndim <= axis < signal.ndim:
-        raise ValueError(f"axis must be an axis of x, an integer from {-signal.ndim} to {signal.ndim - 1}, got {axis!r}")
+        raise ValueError(
+            f"axis must be an axis of x, an integer from {-signal.ndim} to {signal.ndim - 1}, got {axis!r}"
+        )
     return int(axis) % signal.ndim
 
 
@@ -163,13 +165,15 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
     if np.any(distance == 0):
         raise ValueError(f"the system has a pole at {point:g}: it integrates a constant input and has no steady state")
     if np.any(distance < 1e-10) and point:
-        warnings.warn(f"a pole lies within 1e-10 of {point:g}: the steady state has few correct digits", AccuracyWarning, 2)
+        warnings.warn(
+            f"a pole lies within 1e-10 of {point:g}: the steady state has few correct digits", AccuracyWarning, 2
+        )
     real = not (system.is_complex or u.dtype.kind == "c" or system.B.dtype.kind == "c")
     driven = system.B @ u[..., None]
     try:
         x = system.A.resolvent(np.full(np.broadcast_shapes(system.batch_shape, u.shape[:-1]), point, complex), driven)
     except np.linalg.LinAlgError:
-        raise ValueError(f"the system has a pole at {point:g}: it integrates a constant input and has no steady state") from None
+        raise ValueError(
+            f"the system has a pole at {point:g}: it integrates a constant input and has no steady state"
+        ) from None
     return x[..., 0].real if real else x[..., 0]
-
-

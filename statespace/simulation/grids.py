@@ -23,12 +23,11 @@ class Grid(NamedTuple):
     steps: Array | None  # (L − 1,) intervals of an irregular one
     slack: float  # two intervals closer than this are the same: the rounding of the stamps
 
-    def __getitem__(self, part: Any) -> Any:  # a slice keeps the kind of the grid
-        if not isinstance(part, slice):
-            return tuple(self)[part]
-        start, stop, _ = part.indices(self.t.shape[-1])
-        steps = None if self.steps is None else self.steps[start : max(stop - 1, start)]
-        return Grid(self.t[..., start:stop], self.dt, steps, self.slack)
+
+def intervals(grid: Grid, part: slice) -> Array:
+    """Steps between the stamps of a part of an irregular grid."""
+    assert grid.steps is not None
+    return grid.steps[part.start : max(part.stop - 1, part.start)]
 
 
 def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:
@@ -81,9 +80,10 @@ def _datetime_stamps(stamps: Array, unit: str) -> tuple[Array, Array, float]:
     if np.datetime_data(stamps.dtype)[0] in ("Y", "M"):
         stamps = stamps.astype("datetime64[D]")  # years and months have no fixed length
     ticks = np.diff(stamps).astype(np.int64)
-    tick = np.timedelta64(1, np.datetime_data(stamps.dtype)) / np.timedelta64(1, "ns") * 1e-9 / _SECONDS[unit]
+    seconds = np.ones(1, stamps.dtype.str.replace("M", "m")) / np.timedelta64(1, "s")
+    tick = float(seconds[0]) / _SECONDS[unit]
     _refuse_standstill(stamps, ticks)
-    return stamps, ticks * tick, 1e-3 * float(tick)
+    return stamps, ticks * tick, 1e-3 * tick
 
 
 def _refuse_standstill(stamps: Array, steps: Array) -> None:

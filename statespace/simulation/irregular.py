@@ -39,7 +39,7 @@ def run_irregular(
     out = np.result_type(u.dtype, np.complex64 if kind == np.complex128 and not pairs else np.float32)
     y = np.empty((*u.shape[:-1], system.n_outputs), out)
     kept = np.empty((*u.shape[:-1], x.shape[-1]), kind) if states else None
-    for start in range(0, max(u.shape[-2] - 1, 1), _BLOCK):
+    for start in range(0, max(u.shape[-2] - 1, min(u.shape[-2], 1)), _BLOCK):
         part = slice(start, start + _BLOCK + 1)
         piece = u[..., part, :]
         trace = np.empty((x.shape[0], piece.shape[-2], x.shape[-1]), kind)
@@ -52,7 +52,7 @@ def run_irregular(
 
 
 def _read_out(system: ContinuousSystem, x: Array, u: Array) -> Array:
-    """y = C x + D u along time; 2·Re(C x) for stored pairs."""
+    """Y = C x + D u along time; 2·Re(C x) for stored pairs."""
     seen = x @ system.C.swapaxes(-1, -2)
     if isinstance(system.A, Diagonal) and system.A.pairs:
         seen = 2.0 * seen.real
@@ -63,7 +63,9 @@ def _stepper(system: ContinuousSystem, steps: Array, slack: float, rule: Method,
     if isinstance(system.A, Diagonal):
         return _diagonal(system, steps, rule, which)
     few = distinct_steps(steps, slack) if len(steps) else (np.ones(1), np.zeros(0, np.int64))
-    return _varied(system, steps, rule, which) if few is None else _indexed(system, *few, rule, which)
+    if few is None:
+        return _varied(system, steps, rule, which)
+    return _indexed(system, few[0], few[1], rule, which)
 
 
 def _diagonal(system: ContinuousSystem, steps: Array, rule: Method, which: Array) -> Any:
@@ -94,8 +96,8 @@ def _indexed(system: ContinuousSystem, few: Array, index: Array, rule: Method, w
     products = (f.alpha, f.beta @ b[..., None, :, :], f.gamma @ b[..., None, :, :])
 
     def advance(part: slice, u: Array, x: Array, trace: Array) -> None:
-        tables = (_tables(m, system, x.dtype) for m in products)
-        indexed_steps(*tables, which, index[part], np.ascontiguousarray(u), x, trace)
+        alpha, beta, gamma = (_tables(m, system, x.dtype) for m in products)
+        indexed_steps(alpha, beta, gamma, which, index[part], np.ascontiguousarray(u), x, trace)
 
     return advance
 
@@ -117,7 +119,11 @@ def _varied(system: ContinuousSystem, steps: Array, rule: Method, which: Array) 
     one = flat(scale, system, np.float64, core=1)[which]
 
     def advance(part: slice, u: Array, x: Array, trace: Array) -> None:
-        ladder = (_tables(f.alpha, system, x.dtype), _tables(f.beta, system, x.dtype), _tables(f.gamma, system, x.dtype))
+        ladder = (
+            _tables(f.alpha, system, x.dtype),
+            _tables(f.beta, system, x.dtype),
+            _tables(f.gamma, system, x.dtype),
+        )
         v = (u @ flat(b, system, b.dtype)[which]).astype(x.dtype)
         x /= one
         varied_steps(flat(a, system, x.dtype), ladder, h0.reshape(-1), held, which, steps[part], v, x, trace)

@@ -11,7 +11,7 @@ from statespace.arrays import Array, as_signal, same_step, shorten
 from statespace.discretization import discretize
 from statespace.discretization.verbs import shift_matrix
 from statespace.scan import as_state, broadcast_batch, run
-from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, irregular
+from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular
 from statespace.simulation.irregular import HOLDS, run_irregular
 from statespace.simulation.response import Response
 from statespace.systems import ContinuousSystem, DiscreteSystem
@@ -19,8 +19,8 @@ from statespace.systems import ContinuousSystem, DiscreteSystem
 _FORMS = ("auto", "recurrent")
 _GAPS = ("raise", "drop", "reset")
 
-# What runs a piece of the record: (u, x0, part) -> (y, state after it, states)
-Piece: TypeAlias = Callable[[Array, Any, slice], tuple[Array, Array, Any]]
+# What runs a piece of the record: (u, x0, part, states) -> (y, state after it, states or None)
+Piece: TypeAlias = Callable[[Array, Any, slice, bool], tuple[Array, Array, Any]]
 
 
 def simulate(
@@ -111,10 +111,10 @@ def simulate(
     else:
         grid, signal, gaps = _continuous_grid(system, signal, t, dt, fs, gaps)
         ran, piece = _continuous(system, grid, hold)
-    y, final, x = _over_gaps(piece, signal, state, gaps, system)
+    y, final, x = _over_gaps(piece, signal, state, gaps, system, states)
     if np.ndim(u) == 1 and y.ndim == 2 and y.shape[-1] == 1:
         y = y[:, 0]
-    return Response(grid.t, y, x if states else None, final, ran)
+    return Response(grid.t, y, x, final, ran)
 
 
 def as_input(u: Any, system: ContinuousSystem | DiscreteSystem) -> Array:
@@ -157,12 +157,15 @@ def _discrete(system: DiscreteSystem, u: Array, t: Any, dt: Any, fs: Any, hold: 
     if dt is not None or fs is not None:
         step = dt if fs is None else 1.0 / np.asarray(fs, float)
         if not same_step(np.asarray(step, float), system.dt):
-            raise ValueError(f"the discrete system has its own dt={system.dt}, got {step}; leave it out, or rediscretize")
-    stamps = np.asarray(system.dt)[..., None] * np.arange(length) if t is None else check_discrete_stamps(t, system, length)
+            raise ValueError(
+                f"the discrete system has its own dt={system.dt}, got {step}; leave it out, or rediscretize"
+            )
+    stamps = (
+        np.asarray(system.dt)[..., None] * np.arange(length) if t is None else check_discrete_stamps(t, system, length)
+    )
 
-    def piece(u: Array, x0: Any, part: slice) -> tuple[Array, Array, Any]:
-        result = run(system, u[..., part, :], x0, states=True)
-        return result.y, result.final, result.states
+    def piece(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
+        return run(system, u[..., part, :], x0, states=states)
 
     return Grid(stamps, np.asarray(system.dt), None, 0.0), system, piece
 
@@ -191,27 +194,35 @@ def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple
     _check_choice(hold, tuple(HOLDS), "hold")
     rule = HOLDS[hold]
     if grid.dt is None:
-        def uneven(u: Array, x0: Any, part: slice) -> tuple[Array, Array, Any]:
+
+        def uneven(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
             start = np.zeros(system.state_size) if x0 is None else x0
-            piece = grid[part]
-            return run_irregular(system, u[..., part, :], start, piece.steps, grid.slack, rule, states=True)
+            return run_irregular(system, u[..., part, :], start, intervals(grid, part), grid.slack, rule, states=states)
 
         return system, uneven
 
     digital = discretize(system, grid.dt, rule)
     shift = shift_matrix(system, grid.dt, rule).swapaxes(-1, -2)
 
-    def even(u: Array, x0: Any, part: slice) -> tuple[Array, Array, Any]:
-        u = u[..., part, :]
-        if u.shape[-2] == 0:
-            return run(digital, u, x0, states=True)
-        moved = u @ shift  # γ B u
-        start = (np.zeros(system.state_size) if x0 is None else x0) - moved[..., 0, :]
-        result = run(digital, u, start, states=True)
-        x = result.states + moved
-        return result.y, x[..., -1, :], x
+    def even(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
+        return _run_shifted(digital, shift, u[..., part, :], x0, states)
 
     return digital, even
+
+
+def _run_shifted(digital: DiscreteSystem, shift: Array, u: Array, x0: Any, states: bool) -> tuple[Array, Array, Any]:
+    """Run from a physical state to the physical state at the last stamp, w = x − γ B u at both ends."""
+    if u.shape[-2] == 0:
+        return run(digital, u, x0, states=states)
+    start = (np.zeros(digital.state_size) if x0 is None else x0) - (u[..., :1, :] @ shift)[..., 0, :]
+    until_last = run(digital, u[..., :-1, :], start, states=states)
+    last = run(digital, u[..., -1:, :], until_last.final)
+    y = np.concatenate([until_last.y, last.y], axis=-2)
+    final = until_last.final + (u[..., -1:, :] @ shift)[..., 0, :]
+    if until_last.states is None:
+        return y, final, None
+    x = until_last.states + u[..., :-1, :] @ shift
+    return y, final, np.concatenate([x, final[..., None, :]], axis=-2)
 
 
 # --------------------------------------------------------------- gaps
@@ -219,15 +230,15 @@ def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple
 
 def _missing(u: Array) -> Array:
     """(L,) whether any value at a stamp is NaN."""
-    missing: Array = np.isnan(u).any(axis=-1)
-    return missing.any(axis=tuple(range(missing.ndim - 1)))
+    axes = (*range(u.ndim - 2), -1)
+    return np.asarray(np.isnan(u).any(axis=axes))
 
 
-def _over_gaps(piece: Piece, u: Array, x0: Any, gaps: str, system: Any) -> tuple[Array, Array, Any]:
+def _over_gaps(piece: Piece, u: Array, x0: Any, gaps: str, system: Any, states: bool) -> tuple[Array, Array, Any]:
     missing = _missing(u)
     whole = slice(0, len(missing))
     if not missing.any():
-        return piece(u, x0, whole)
+        return piece(u, x0, whole, states)
     if gaps == "raise":
         advice = "gaps='drop' leaves those stamps out, gaps='reset' starts again from zero after them"
         if isinstance(system, DiscreteSystem):
@@ -237,17 +248,24 @@ def _over_gaps(piece: Piece, u: Array, x0: Any, gaps: str, system: Any) -> tuple
             f"{int(np.argmax(missing))}; {advice}"
         )
     if gaps == "drop":
-        raise ValueError("gaps='drop' needs a continuous system, which can run over the longer interval; use gaps='reset'")
-    return _reset(piece, u, x0, missing)
+        raise ValueError(
+            "gaps='drop' needs a continuous system, which can run over the longer interval; use gaps='reset'"
+        )
+    return _reset(piece, u, x0, missing, states)
 
 
-def _reset(piece: Piece, u: Array, x0: Any, missing: Array) -> tuple[Array, Array, Any]:
+def _reset(piece: Piece, u: Array, x0: Any, missing: Array, states: bool) -> tuple[Array, Array, Any]:
     """Run each stretch between the gaps, the first from x0 and the others from zero."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], missing, [True]])))
-    y, final, x = piece(np.zeros_like(u[..., :0, :]), None if missing[0] else x0, slice(0, 0))
-    y = np.full((*y.shape[:-2], len(missing), y.shape[-1]), np.nan, y.dtype)
-    x = np.full((*x.shape[:-2], len(missing), x.shape[-1]), np.nan, x.dtype)
+    y, final, x = piece(u, None if missing[0] else x0, slice(0, 0), states)  # empty: the shapes
+    y, x = _all_missing(y, len(missing)), None if x is None else _all_missing(x, len(missing))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         part = slice(int(start), int(stop))
-        y[..., part, :], final, x[..., part, :] = piece(u, x0 if start == 0 else None, part)
+        y[..., part, :], final, trace = piece(u, x0 if start == 0 else None, part, states)
+        if x is not None:
+            x[..., part, :] = trace
     return y, np.zeros_like(final) if missing[-1] else final, x
+
+
+def _all_missing(like: Array, length: int) -> Array:
+    return np.full((*like.shape[:-2], length, like.shape[-1]), np.nan, like.dtype)

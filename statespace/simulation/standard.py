@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,12 @@ from statespace.systems import ContinuousSystem, DiscreteSystem
 
 
 def impulse_response(
-    system: ContinuousSystem | DiscreteSystem, length: int | None = None, *, t: Any = None, dt: Any = None, fs: Any = None
+    system: ContinuousSystem | DiscreteSystem,
+    length: int | None = None,
+    *,
+    t: Any = None,
+    dt: Any = None,
+    fs: Any = None,
 ) -> Response:
     """Response to an impulse on each input, from rest.
 
@@ -57,7 +61,12 @@ def impulse_response(
 
 
 def step_response(
-    system: ContinuousSystem | DiscreteSystem, length: int | None = None, *, t: Any = None, dt: Any = None, fs: Any = None
+    system: ContinuousSystem | DiscreteSystem,
+    length: int | None = None,
+    *,
+    t: Any = None,
+    dt: Any = None,
+    fs: Any = None,
 ) -> Response:
     """Response to a unit step on each input, from rest.
 
@@ -120,8 +129,7 @@ def _continuous(system: ContinuousSystem, grid: dict[str, Any], *, impulse: bool
     if not impulse:
         return _collect(system, [simulate(system[:, j], np.ones((size, 1)), **grid) for j in range(system.n_inputs)])
     no_input = np.zeros((size, 1))
-    silent = replace(system, D=np.zeros_like(system.D)) if system.A.__class__.__name__ != "Cascade" else system
-    runs = [simulate(silent[:, j], no_input, x0=system.B[..., j], **grid) for j in range(system.n_inputs)]
+    runs = [simulate(system[:, j], no_input, x0=system.B[..., j], **grid) for j in range(system.n_inputs)]
     return _collect(system, runs)
 
 
@@ -132,7 +140,11 @@ def _collect(system: Any, runs: list[Response]) -> Response:
     y: Array = np.stack([r.y for r in runs], axis=-1)
     if system.is_siso:
         y = y[..., 0, 0]
-    ran = system if isinstance(system, DiscreteSystem) or not isinstance(runs[0].system, DiscreteSystem) else runs[0].system
+    ran = (
+        system
+        if isinstance(system, DiscreteSystem) or not isinstance(runs[0].system, DiscreteSystem)
+        else runs[0].system
+    )
     return Response(runs[0].t, y, None, None, ran)
 
 

@@ -161,14 +161,15 @@ class Cascade(FrozenArrays):
         return np.array(self.realization()[0], dtype=dtype)
 
     def __repr__(self) -> str:
-        zeros = np.where(np.isinf(self.zeros), None, self.zeros.astype(object)).tolist()
-        return f"Cascade({self.known_poles.tolist()}, {zeros}, {self.gains.tolist()})"
+        zeros = np.array(self.zeros, dtype=object)
+        zeros[np.isinf(self.zeros)] = None
+        return f"Cascade({self.known_poles.tolist()}, {zeros.tolist()}, {self.gains.tolist()})"
 
 
 def in_sections(values: Array, fill: complex) -> Array:
     """(..., n) as (..., sections, 2); an odd last section is filled up."""
     if values.shape[-1] % 2:
-        values = np.concatenate([values, np.full((*values.shape[:-1], 1), fill, complex)], axis=-1)
+        values = np.concatenate([values, np.full((*values.shape[:-1], 1), fill, values.dtype)], axis=-1)
     return values.reshape(*values.shape[:-1], -1, 2)
 
 

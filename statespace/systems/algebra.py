@@ -265,8 +265,16 @@ def channels(system: S, key: Any) -> S:
         a, b, c, d = system.A, *realization(system)[1:]
         if len(outputs) == len(inputs) == 1:
             return system
-        return replace(system, A=Dense(np.asarray(a), a.poles), B=b[..., inputs], C=c[..., outputs, :], D=d[..., outputs, :][..., inputs])
-    return replace(system, B=system.B[..., inputs], C=system.C[..., outputs, :], D=system.D[..., outputs, :][..., inputs])
+        return replace(
+            system,
+            A=Dense(np.asarray(a), a.poles),
+            B=b[..., inputs],
+            C=c[..., outputs, :],
+            D=d[..., outputs, :][..., inputs],
+        )
+    return replace(
+        system, B=system.B[..., inputs], C=system.C[..., outputs, :], D=system.D[..., outputs, :][..., inputs]
+    )
 
 
 def _kept(key: Any, size: int) -> list[int]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from statespace.arrays import Array
 from statespace.structure import Cascade, Diagonal
-from statespace.structure.diagonal import real_blocks
 from statespace.structure.matrices import invariant_zeros, transfer_at_pole
 
 if TYPE_CHECKING:

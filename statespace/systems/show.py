@@ -29,7 +29,7 @@ def text(system: _System) -> str:
     if dt is not None:
         arguments.append(f"dt={np.asarray(dt).tolist()}")
     if getattr(system, "method", None) is not None:
-        arguments.append(f"method={system.method!r}")  # type: ignore[attr-defined]
+        arguments.append(f"method={system.method!r}")
     if system.time_unit != "s":
         arguments.append(f"time_unit={system.time_unit!r}")
     return f"{type(system).__name__}({', '.join(arguments)})"

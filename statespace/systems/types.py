@@ -160,17 +160,19 @@ class _System(FrozenArrays):
         return algebra.parallel(-self, other)
 
     def __mul__(self, other: Any) -> Self:
-        return algebra.scaled(self, other) if np.ndim(other) == 0 and np.isscalar(other) else algebra.series(other, self)
+        return algebra.scaled(self, other) if _is_number(other) else algebra.series(other, self)
 
     def __rmul__(self, other: Any) -> Self:
-        return algebra.scaled(self, other) if np.ndim(other) == 0 and np.isscalar(other) else algebra.series(self, other)
+        return algebra.scaled(self, other) if _is_number(other) else algebra.series(self, other)
 
     def __truediv__(self, other: Any) -> Self:
-        if not np.isscalar(other):
+        if not _is_number(other):
             raise TypeError(
                 f"a system can be divided by a number only, got {type(other).__name__}; "
                 "for a loop write statespace.feedback(system, other)"
             )
+        if other == 0:
+            raise ZeroDivisionError("a system cannot be divided by zero")
         return algebra.scaled(self, 1.0 / other)
 
     def __getitem__(self, key: Any) -> Self:
@@ -324,6 +326,10 @@ class DiscreteSystem(_System):
 
 
 # --------------------------------------------------------------- checks
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, complex, np.number))
 
 
 def _matrices(a: Any, b: Any, c: Any, d: Any) -> tuple[Structure, tuple[Array, Array, Array]]:

@@ -1,0 +1,23 @@
+"""What all tests share: the profile of Hypothesis, and peers that must not be missing in CI."""
+
+import importlib.util
+import os
+
+import hypothesis
+import pytest
+
+# Compiling a loop on first use can take seconds: no deadline.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=40, derandomize=True)
+hypothesis.settings.load_profile("quick")
+
+PEERS = ("control", "mpmath")
+
+
+def pytest_collection_modifyitems(items):
+    missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
+    if not missing or os.environ.get("STATESPACE_PEERS") == "required":
+        return
+    reason = f"needs the extra `peers` ({', '.join(missing)} not installed): python -m pip install -e '.[peers]'"
+    for item in items:
+        if item.get_closest_marker("peer"):
+            item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,79 @@
+"""Named systems that the laws are held against, and small helpers of the tests."""
+
+import numpy as np
+from scipy.linalg import expm
+
+import statespace as ss
+
+EXPONENTIAL = ("zoh", "s4_zoh", "foh", "impulse", "exp_trapezoidal")
+RATIONAL = ("bilinear", "s4_bilinear", "euler", "backward_euler")
+METHODS = {name: name for name in EXPONENTIAL + RATIONAL} | {"gbt(0.3)": ss.GeneralizedBilinear(0.3)}
+
+
+def random_matrices(seed, n=4, m=2, p=3, batch=(), complex_=False):
+    """Stable A of size about 1, with B, C, D; complex ones have no symmetry."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape):
+        x = rng.normal(size=(*batch, *shape))
+        return x + 1j * rng.normal(size=(*batch, *shape)) if complex_ else x
+
+    a = draw(n, n)
+    margin = np.linalg.eigvals(a).real.max(axis=-1)[..., None, None] + 0.2
+    return a - margin * np.eye(n), draw(n, m), draw(p, n), draw(p, m)
+
+
+def systems():
+    """Continuous systems of every structure and size."""
+    rng = np.random.default_rng(1)
+    poles = -0.5 + 1j * rng.uniform(1, 4, size=3)
+    b, c = rng.normal(size=(3, 2)) + 1j, rng.normal(size=(2, 3)) - 0.5j
+    return {
+        "spring": ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]]),
+        "dense": ss.ContinuousSystem(*random_matrices(2)),
+        "complex": ss.ContinuousSystem(*random_matrices(3, complex_=True)),
+        "batch": ss.ContinuousSystem(*random_matrices(4, n=3, m=1, p=1, batch=(2, 3))),
+        "jordan": ss.ContinuousSystem([[-1, 1], [0, -1]], [[0], [1]], [[1, 0]], [[0.5]]),
+        "integrators": ss.ContinuousSystem([[0, 1], [0, 0]], [[0], [1]], np.eye(2)),
+        "diagonal": ss.ContinuousSystem(ss.Diagonal([-1.0, -2.0, 0.0]), np.ones((3, 1)), np.ones((1, 3))),
+        "pairs": ss.ContinuousSystem(ss.Diagonal(poles, pairs=True), b, c, np.eye(2)),
+        "cascade": ss.from_zpk([3j, -3j, -4], [-1 + 2j, -1 - 2j, -3, -0.5, -0.5], 2.0),
+        "lowpass": ss.from_zpk([], [-1 + 2j, -1 - 2j, -3], 15.0),
+        "complex cascade": ss.from_zpk([1j], [-1 + 2j, -0.5, -2j - 1.5], 1.0 + 1j),
+        "static": ss.ContinuousSystem([], [], [], [[2.0, 1.0]]),
+    }
+
+
+def realization(system):
+    """The four plain matrices."""
+    return tuple(system)
+
+
+def kernel(system, length):
+    """h_0 = D, h_k = C A^{k−1} B by the plain recurrence, (..., L, p, m)."""
+    a, b, c, d = system
+    x, h = b, [np.broadcast_to(d, np.broadcast_shapes(d.shape, (c @ b).shape))]
+    for _ in range(length - 1):
+        h.append(c @ x)
+        x = a @ x
+    return np.stack(h, axis=-3)
+
+
+def exact(system, u, du, t, x0):
+    """Output at the stamps for u(t) a line with value u[k] and slope du[k] on each interval: by one big expm."""
+    a, b, c, d = system
+    n, m = b.shape
+    x, y = np.array(x0), []
+    for k in range(len(t)):
+        y.append(c @ x + d @ u[k])
+        if k + 1 < len(t):
+            h = t[k + 1] - t[k]
+            big = np.zeros((n + 2 * m, n + 2 * m), dtype=np.result_type(a, b))
+            big[:n, :n], big[:n, n : n + m], big[n : n + m, n + m :] = a * h, b * h, np.eye(m)
+            x = (expm(big) @ np.concatenate([x, u[k], du[k] * h]))[:n]
+    return np.array(y)
+
+
+def relative(got, wanted):
+    """Largest difference, relative to the largest value."""
+    return np.max(np.abs(got - wanted), initial=0.0) / max(np.max(np.abs(wanted), initial=0.0), 1e-300)

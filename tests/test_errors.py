@@ -1,0 +1,473 @@
+"""Every bad input gets one clear error at the door, and changes nothing.
+
+One table: what is called, the type of the error, its text. `test_every_raise_is_in_the_table` reads the source and
+fails when a raise or a warning is written that no line of the table reaches.
+"""
+
+import ast
+import re
+import traceback
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import statespace as ss
+
+SPRING = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
+MIMO = ss.ContinuousSystem(np.diag([-1.0, -2.0, -3.0]), np.ones((3, 2)), np.ones((3, 3)))
+LAG = ss.from_zpk([], [-1.0], 1.0)
+INTEGRATOR = ss.from_zpk([], [0.0], 1.0)
+GAIN = ss.from_zpk([], [], -1.0)
+PAIRS = ss.ContinuousSystem(ss.Diagonal([-1 + 2j], pairs=True), [[1.0]], [[1.0]])
+DIGITAL = ss.discretize(SPRING, 0.1)
+DIGITAL_MIMO = ss.discretize(MIMO, 0.1)
+DIGITAL_PAIRS = ss.discretize(PAIRS, 0.1)
+STEPS = ss.discretize(SPRING, [0.1, 0.2])
+MONTHS = ss.ContinuousSystem([[-1.0]], [[1.0]], [[1.0]], time_unit="month")
+HOURS = ss.ContinuousSystem([[-1.0]], [[1.0]], [[1.0]], time_unit="h")
+NEARLY = ss.ContinuousSystem([[-1.0]], [[1.0]], [[1.0]], [[-1 + 1e-9]])
+NO_INPUT = ss.ContinuousSystem([[-1.0]], np.zeros((1, 0)), [[1.0]])
+U = np.ones(4)
+DAYS = np.array(["2020-01-01", "2020-01-02", "2020-01-03", "NaT"], "datetime64[D]")
+
+V, T, A, I, W = ValueError, TypeError, AttributeError, IndexError, ss.AccuracyWarning
+
+
+def foreign(module, name="Array"):
+    """An array of a library that is not installed here."""
+    return type(name, (), {"__module__": module})()
+
+
+def continuous(a=((-1.0,),), b=((1.0,),), c=((1.0,),), d=None, **more):
+    return ss.ContinuousSystem(a, b, c, d, **more)
+
+
+def discrete(**more):
+    return ss.DiscreteSystem([[0.5]], [[1.0]], [[1.0]], **more)
+
+
+# (what is called, the type, the text)
+CASES = [
+    # ---- construction
+    (lambda: continuous(a=[[1.0, 2.0]]), V, r"^A must be square, \(\.\.\., n, n\), got A\.shape=\(1, 2\)"),
+    (lambda: continuous(a=-1.0), V, r"A must be square.*got A\.shape=\(\)"),
+    (lambda: continuous(b=[1.0]), V, r"^B must have shape \(\.\.\., n=1, m\), got B\.shape=\(1,\); write B\[:, None\]"),
+    (lambda: continuous(c=[1.0]), V, r"^C must have shape \(\.\.\., p, n=1\), got C\.shape=\(1,\); write C\[None, :\]"),
+    (lambda: continuous(b=2.0), V, r"B must have shape .*got B\.shape=\(\); write \[\[2\.0\]\]"),
+    (lambda: continuous(c=2.0), V, r"C must have shape .*got C\.shape=\(\); write \[\[2\.0\]\]"),
+    (lambda: continuous(b=np.ones((2, 1))), V, r"B must have shape .* to fit A with n=1, got B\.shape=\(2, 1\)"),
+    (lambda: continuous(c=np.ones((1, 2))), V, r"C must have shape .* to fit A with n=1, got C\.shape=\(1, 2\)"),
+    (lambda: continuous(d=3.0), V, r"D must have shape \(\.\.\., p=1, m=1\).*got D\.shape=\(\); write \[\[3\.0\]\]"),
+    (lambda: continuous(d=np.array(3.0)), V, r"D must have shape .*got D\.shape=\(\); write \[\[3\.0\]\]"),
+    (lambda: continuous(d=[[1.0, 2.0]]), V, r"D must have shape .*got D\.shape=\(1, 2\); leave it out for zero"),
+    (lambda: continuous(b=None), V, r"B is missing; a system needs A \(n, n\), B \(n, m\) and C \(p, n\)"),
+    (lambda: continuous(c=None), V, r"C is missing"),
+    (lambda: continuous(a=[[np.nan]]), V, r"^A must be finite, got 1 NaN or infinite of 1 values, .*A\[0, 0\] = nan"),
+    (lambda: continuous(b=[[np.inf]]), V, r"^B must be finite"),
+    (lambda: continuous(c=[[-np.inf]]), V, r"^C must be finite"),
+    (lambda: continuous(d=[[np.nan]]), V, r"^D must be finite"),
+    (lambda: continuous(a=[[1], [1, 2]]), V, r"^A is not a rectangular array"),
+    (lambda: continuous(a="abc"), T, r"^A must hold numbers, got dtype <U3 from 'abc'"),
+    (lambda: continuous(a=[[None]]), T, r"^A must hold numbers, got dtype object"),
+    (lambda: continuous(a=SPRING), T, r"^A must hold numbers"),
+    (lambda: continuous(time_unit=3), T, r"time_unit must be a word such as 's' or 'week', got 3"),
+    (lambda: continuous(np.zeros((2, 1, 1)), np.zeros((3, 1, 1))), V, r"batch axes .* do not broadcast, got A \(2,\)"),
+    (lambda: ss.ContinuousSystem(LAG.A, [[1.0]]), V, r"a Cascade implies B, C and D; give the Cascade alone"),
+    (lambda: ss.ContinuousSystem(ss.DelayLine(1), [[1]], [[1]]), T, r"a DelayLine is a discrete structure"),
+    (lambda: ss.ContinuousSystem(PAIRS.A, [[1]], [[1]], [[1j]]), V, r"D must be real where conjugate pairs"),
+    (lambda: discrete(), V, r"DiscreteSystem needs exactly one of dt= .* and fs= .*got neither"),
+    (lambda: discrete(dt=0.1, fs=10.0), V, r"DiscreteSystem needs exactly one .*got dt=0\.1 and fs=10\.0"),
+    (lambda: discrete(dt=0.0), V, r"dt must be positive and finite, got 0\.0"),
+    (lambda: discrete(dt=-1), V, r"dt must be positive and finite, got -1"),
+    (lambda: discrete(dt=np.nan), V, r"dt must be positive and finite, got nan"),
+    (lambda: discrete(dt=[]), V, r"dt must be .*got \[\]"),
+    (lambda: discrete(fs=np.inf), V, r"fs must be positive and finite, got inf"),
+    (lambda: discrete(dt=True), T, r"dt must be a number, got True"),
+    (lambda: discrete(dt="0.1"), T, r"dt must be a number, got '0\.1'"),
+    (lambda: discrete(dt=1j), T, r"dt must be real"),
+    (lambda: discrete(dt=0.1, method=3), T, r"method must be "),
+    (lambda: ss.Dense([[1.0]], [1.0, 2.0]), V, r"poles must hold the n=1 eigenvalues of A"),
+    (lambda: ss.Diagonal(-1.0), V, r"poles must have an axis of states, \(\.\.\., n\), got -1\.0; write \[-1\.0\]"),
+    (lambda: ss.Diagonal([np.nan]), V, r"poles must be finite"),
+    (lambda: ss.Cascade([-1.0], [None, None], [1.0]), V, r"a Cascade needs n ≥ 1 poles, n zeros .*got shapes \(1,\)"),
+    (lambda: ss.Cascade(-1.0, None, 1.0), V, r"a Cascade needs n ≥ 1 poles"),
+    (lambda: ss.Cascade([-1.0], ["z"], [1.0]), T, r"zeros must hold numbers"),
+    (lambda: ss.Cascade([-1.0], [np.nan], [1.0]), V, r"zeros must .*nan"),
+    (lambda: ss.DelayLine(0), V, r"length must be a positive integer, got 0"),
+    (lambda: ss.DelayLine(True), V, r"length must be a positive integer, got True"),
+    # ---- libraries that are not understood
+    (lambda: ss.simulate(DIGITAL, foreign("dask.array.core")), T, r"u is a dask Array, .*; write u\.compute\(\)"),
+    (lambda: ss.simulate(DIGITAL, foreign("jax")), T, r"u is a jax Array.*write numpy\.asarray\(u\)"),
+    (lambda: ss.simulate(DIGITAL, foreign("jaxlib.xla")), T, r"u is a jaxlib Array.*write numpy\.asarray\(u\)"),
+    (lambda: continuous(a=foreign("torch", "Tensor")), T, r"A is a torch Tensor.*write A\.detach\(\)\.cpu\(\)\.numpy\(\)"),
+    (lambda: ss.from_tf([1], foreign("tensorflow.python")), T, r"den is a tensorflow Array.*write den\.numpy\(\)"),
+    (lambda: ss.filter(DIGITAL, foreign("pandas.core.series", "Series")), T, r"x is a pandas Series.*x\.to_numpy\(\)"),
+    (lambda: ss.simulate(SPRING, U, t=foreign("xarray.core")), T, r"t is a xarray Array.*write t\.to_numpy\(\)"),
+    (lambda: ss.simulate(DIGITAL, foreign("polars.series")), T, r"u is a polars Array.*write u\.to_numpy\(\)"),
+    (lambda: continuous(b=foreign("scipy.sparse._csr", "csr_array")), T, r"B is a scipy csr_array.*write B\.toarray\(\)"),
+    (lambda: ss.filter(DIGITAL, foreign("cupy", "ndarray")), T, r"x is a cupy ndarray.*write cupy\.asnumpy\(x\)"),
+    (lambda: ss.simulate(DIGITAL, np.ma.masked_equal(U, 1)), T, r"u is a masked array.*write u\.filled\(numpy\.nan\)"),
+    (lambda: SPRING(foreign("torch")), T, r"s is a torch Array"),
+    (lambda: SPRING * foreign("torch"), T, r"is a torch Array"),
+    (lambda: SPRING + foreign("torch"), T, r"gain is a torch Array"),
+    (lambda: SPRING - foreign("torch"), T, r"gain is a torch Array"),
+    # ---- conversion
+    (lambda: ss.from_zpk(1.0, [-1.0], 1.0), V, r"z and p must have an axis"),
+    (lambda: ss.from_zpk([-1.0, -2.0], [-1.0], 1.0), V, r"improper, 2 zeros and 1 poles; .* use from_ba"),
+    (lambda: ss.from_zpk([], [np.inf], 1.0), V, r"p must be finite"),
+    (lambda: ss.from_zpk([], [-1.0], np.nan), V, r"k must be finite"),
+    (lambda: ss.from_zpk([], [-1.0], []), V, r"k must .*\(0,\)"),
+    (lambda: ss.from_zpk(np.ones((2, 1)), np.ones((3, 1)), 1.0), V, r"batch axes .*do not broadcast"),
+    (lambda: ss.from_tf([1, 0, 0], [1, 1]), V, r"improper, 2 zeros and 1 poles; .* use from_ba"),
+    (lambda: ss.from_tf([1], [0, 1]), V, r"den must start with its highest power, got a leading zero in \[0, 1\]"),
+    (lambda: ss.from_tf([[1]], [1, 1]), V, r"num must be one row of coefficients, got shape \(1, 1\)"),
+    (lambda: ss.from_tf([1], []), V, r"den must be one row of coefficients, got shape \(0,\)"),
+    (lambda: ss.from_ba([1], [0, 1], dt=1.0), V, r"a\[0\] must not be 0, it multiplies y\[k\]; got a=\[0, 1\]"),
+    (lambda: ss.from_ba([1], [1]), V, r"from_ba needs exactly one of dt= .* and fs="),
+    (lambda: ss.from_sos([[1, 0, 0, 1, 0, 0]]), V, r"from_sos needs dt= or fs=: .*for analog ones write dt=None"),
+    (lambda: ss.from_sos([1, 0, 0, 1, 0, 0], dt=1.0), V, r"sos must have shape \(sections, 6\), got \(6,\)"),
+    (lambda: ss.from_sos([[1, 0, 0, 0, 1, 0]], dt=1.0), V, r"sos\[:, 3\] \(a0\) must not be 0 in discrete time"),
+    (lambda: ss.from_sos([[1, 0, 0, 0, 0, 0]], dt=None), V, r"a row with a0 = a1 = a2 = 0, which is no section"),
+    (lambda: ss.from_sos([[1, 0, 0, 0, 0, 1]], dt=None), V, r"improper, 2 zeros and 0 poles"),
+    # ---- algebra
+    (lambda: ss.series(SPRING, MIMO), V, r"series: the first system has 1 outputs, the second 2 inputs; .*series\(G1, G2"),
+    (lambda: ss.parallel(SPRING, MIMO), V, r"parallel: .*got 1×1 and 3×2"),
+    (lambda: ss.feedback(MIMO), V, r"feedback: a system of 3 outputs and 2 inputs needs a return path of 2 outputs"),
+    (lambda: ss.feedback(SPRING, sign=0), V, r"sign must be -1 or 1, got 0"),
+    (lambda: ss.feedback(SPRING, sign=[1, 2]), V, r"sign must be -1 or 1, got \[1, 2\]"),
+    (lambda: ss.feedback(SPRING, sign=U), V, r"sign must be -1 or 1, got array"),
+    (lambda: ss.feedback(GAIN), V, r"feedback: the loop is algebraic, .*remove the direct feedthrough"),
+    (lambda: ss.feedback(NEARLY), W, r"feedback: the loop is nearly algebraic, about (8|9) digits are lost"),
+    (lambda: ss.feedback(1.0), T, r"feedback needs at least one system, got float"),
+    (lambda: ss.series(1.0, 2.0), T, r"series needs at least one system, got float and float"),
+    (lambda: ss.series(SPRING, DIGITAL), T, r"series cannot mix a ContinuousSystem with a DiscreteSystem; discretize"),
+    (lambda: DIGITAL + STEPS, V, r"parallel needs systems of one step, got dt=0\.1 and dt=\[0\.1 0\.2\]; rediscretize"),
+    (lambda: DIGITAL * ss.discretize(SPRING, 0.2), V, r"series needs systems of one step, got dt=0\.2 and dt=0\.1"),
+    (lambda: LAG + HOURS, V, r"parallel needs one unit of time, got 's' and 'h'"),
+    (lambda: MIMO + 1.0, V, r"parallel: a number is added to a single-input.*this one is 3×2; give a matrix"),
+    (lambda: SPRING + [1.0], V, r"parallel: a constant must be a number or a matrix .*got shape \(1,\)"),
+    (lambda: SPRING * np.nan, V, r"a system cannot be multiplied by nan; the factor must be finite"),
+    (lambda: SPRING * "2", T, r"gain must hold numbers"),
+    (lambda: SPRING - "2", T, r"gain must hold numbers"),
+    (lambda: SPRING - None, T, r"gain must hold numbers"),
+    (lambda: PAIRS * 1j, V, r"a system stored as conjugate pairs is real and cannot be multiplied by a complex"),
+    (lambda: SPRING / SPRING, T, r"a system can be divided by a number only, got ContinuousSystem; .*feedback\(system"),
+    (lambda: SPRING / 0, ZeroDivisionError, r"a system cannot be divided by zero"),
+    (lambda: MIMO[0], I, r"a system takes two indices, system\[outputs, inputs\], got 0"),
+    (lambda: MIMO[3, 0], I, r"3 does not select from 3 channels"),
+    (lambda: MIMO["a", 0], I, r"'a' does not select from 3 channels"),
+    (lambda: MIMO[[[0, 1], [2]], 0], I, r"does not select from 3 channels"),
+    (lambda: SPRING("s"), T, r"s must hold numbers"),
+    (lambda: SPRING(None), T, r"s must hold numbers"),
+    (lambda: SPRING(DAYS), T, r"s must hold numbers"),
+    (lambda: SPRING([[1], [1, 2]]), V, r"s is not a rectangular array"),
+    # ---- discretization
+    (lambda: ss.discretize(DIGITAL, 0.1), T, r"the system is discrete already \(dt=0\.1\); it cannot be discretized twice"),
+    (lambda: ss.discretize([[1.0]], 0.1), T, r"discretize needs a ContinuousSystem, got list; build one with from_zpk"),
+    (lambda: ss.discretize(0.1, SPRING), T, r"discretize needs a ContinuousSystem, got float"),
+    (lambda: ss.discretize(SPRING), V, r"discretize needs exactly one of dt= .* and fs= .*, got neither"),
+    (lambda: ss.discretize(SPRING, 0.1, fs=10), V, r"discretize needs exactly one of .*, got dt=0\.1 and fs=10"),
+    (lambda: ss.discretize(SPRING, -0.1), V, r"dt must be positive and finite, got -0\.1"),
+    (lambda: ss.discretize(SPRING, False), T, r"dt must be a number, got False"),
+    (lambda: ss.discretize(LAG, [], "bilinear"), V, r"dt must be .*got \[\]"),
+    (lambda: ss.discretize(SPRING, 0.1, "gbt"), V, r"'gbt' needs its weight: write .*GeneralizedBilinear\(w\)"),
+    (lambda: ss.discretize(SPRING, 0.1, "tusten"), V, r"unknown discretization method 'tusten'; known are 'zoh', .*'foh'"),
+    (lambda: ss.discretize(SPRING, 0.1, 3), T, r"method must be a name or a method object such as Bilinear\(\), got 3"),
+    (lambda: ss.discretize(SPRING, 0.1, ss.Bilinear), T, r"method must be a name or a method object"),
+    (lambda: ss.discretize(SPRING, 0.1, prewarp=3.0), T, r"prewarp belongs to the method: .*Bilinear\(prewarp=3\.0\)"),
+    (lambda: ss.discretize(SPRING, 0.1, alpha=0.3), T, r"alpha belongs to .*write method=.*GeneralizedBilinear\(0\.3\)"),
+    (lambda: ss.discretize(SPRING, 0.1, tap="current"), T, r"tap belongs to .*ZeroOrderHold\(tap='current'\)"),
+    (lambda: ss.discretize(SPRING, 0.1, colour=1), T, r"discretize got an unexpected keyword colour=1; it takes dt or fs"),
+    (lambda: ss.discretize(SPRING, 0.1, ss.Bilinear(prewarp=np.pi / 0.1)), V, r"prewarp=31\.4159 .*below .*Nyquist"),
+    (lambda: ss.discretize(LAG, 0.1, ss.Bilinear(prewarp=100.0)), V, r"prewarp=100 .*below the Nyquist .*factor 2π"),
+    (lambda: ss.Bilinear(prewarp=-1.0), V, r"prewarp must be a positive angular frequency, got -1\.0"),
+    (lambda: ss.Bilinear(prewarp="1"), V, r"prewarp must be a positive angular frequency, got '1'"),
+    (lambda: ss.Bilinear(prewarp=True), V, r"prewarp must be a positive angular frequency, got True"),
+    (lambda: ss.GeneralizedBilinear(1.5), V, r"GeneralizedBilinear\(w\) needs a weight from 0 to 1, got 1\.5"),
+    (lambda: ss.ExponentialTrapezoidal("a"), V, r"ExponentialTrapezoidal\(w\) needs a weight from 0 to 1, got 'a'"),
+    (lambda: ss.GeneralizedBilinear(np.nan), V, r"needs a weight from 0 to 1, got nan"),
+    (lambda: ss.ZeroOrderHold(tap="next"), V, r"tap must be one of 'previous', 'current', got 'next'"),
+    (lambda: ss.ZeroOrderHold(tap=U), V, r"tap must be one of 'previous', 'current', got array"),
+    (lambda: ss.discretize(-1 * continuous([[2.0]]), 1.0, "tustin"), V, r"w=0\.5 has no value here: a pole .* 1/\(w·dt\)"),
+    (lambda: ss.discretize(ss.from_zpk([], [2.0], 1.0), 1.0, "tustin"), V, r"w=0\.5 has no value here"),
+    (lambda: ss.discretize(continuous([[1 + 1e-9]]), 1.0, "backward_euler"), W, r"close to 1/\(w·dt\) with w=1: about"),
+    (lambda: ss.initial_state(DIGITAL, 0.1, "foh"), T, r"initial_state needs the ContinuousSystem before discretization"),
+    (lambda: ss.initial_state(SPRING, None, "foh"), V, r"initial_state needs .*dt"),
+    (lambda: ss.initial_state(SPRING, 0.1, "foh", [1.0]), V, r"x0 must have shape \(\.\.\., 2\), got \(1,\)"),
+    (lambda: ss.initial_state(SPRING, 0.1, "foh", None, [1.0, 2.0]), V, r"u0 must have shape \(\.\.\., 1\), got \(2,\)"),
+    (lambda: ss.initial_state(SPRING, 0.1, "foh", [np.nan, 0]), V, r"x0 must be finite"),
+    # ---- simulate
+    (lambda: ss.simulate(U, SPRING), T, r"simulate needs a ContinuousSystem or DiscreteSystem first, got ndarray; build"),
+    (lambda: ss.simulate(DIGITAL, DIGITAL), T, r"u must hold numbers"),
+    (lambda: ss.simulate(DIGITAL, None), T, r"u must hold numbers"),
+    (lambda: ss.simulate(DIGITAL, 1.0), V, r"u must be a signal, \(\.\.\., L, m=1\) or \(L,\), got the number 1\.0"),
+    (lambda: ss.simulate(DIGITAL, [[1], [1, 2]]), V, r"u is not a rectangular array"),
+    (lambda: ss.simulate(DIGITAL_MIMO, U), V, r"u has one channel, the system has 2 inputs; u\.shape=\(4,\)"),
+    (lambda: ss.simulate(DIGITAL_MIMO, np.ones((9, 3))), V, r"u has 3 channels .* has 2 inputs; u\.shape=\(9, 3\)"),
+    (lambda: ss.simulate(DIGITAL_MIMO, np.ones((2, 9))), V, r"u has 9 channels .*channels are last: write numpy\.swapaxes"),
+    (lambda: ss.simulate(DIGITAL, np.ones((9, 3))), V, r"u has 3 channels .*see statespace\.filter"),
+    (lambda: ss.simulate(STEPS, np.ones((3, 4, 1))), V, r"batch axes do not broadcast: the system has \(2,\), u has \(3,\)"),
+    (lambda: ss.simulate(DIGITAL, U, x0=[1.0]), V, r"x0 must have shape \(\.\.\., 2\), one number for each state, got"),
+    (lambda: ss.simulate(DIGITAL, U, x0=[np.nan, 1.0]), V, r"x0 must be finite"),
+    (lambda: ss.simulate(DIGITAL, U, x0="zero"), T, r"x0 must hold numbers"),
+    (lambda: ss.simulate(DIGITAL, U, hold="zoh"), V, r"hold='zoh' belongs to continuous systems; .*discrete already"),
+    (lambda: ss.simulate(SPRING, U, dt=0.1, hold="spline"), V, r"hold must be one of 'zoh', 'foh', got 'spline'"),
+    (lambda: ss.simulate(SPRING, U, dt=0.1, hold=U), V, r"hold must be one of 'zoh', 'foh', got array"),
+    (lambda: ss.simulate(DIGITAL, U, form="fast"), V, r"form must be one of 'auto', 'recurrent', got 'fast'"),
+    (lambda: ss.simulate(DIGITAL, U, gaps="skip"), V, r"gaps must be one of 'raise', 'drop', 'reset', got 'skip'"),
+    (lambda: ss.simulate(DIGITAL, U, dt=0.2), V, r"the discrete system has its own dt=0\.1, got 0\.2; leave it out"),
+    (lambda: ss.simulate(DIGITAL, U, fs=0), V, r"fs must be positive|has its own dt=0\.1"),
+    (lambda: ss.simulate(DIGITAL, U, dt="a"), T, r"dt must be a number"),
+    (lambda: ss.simulate(DIGITAL, U, dt=0.1, fs=10), V, r"exactly one of"),
+    (lambda: ss.simulate(DIGITAL, U, t=[0, 0.1, 0.2, 0.5]), V, r"t must have the step of the discrete system, .*irregular"),
+    (lambda: ss.simulate(DIGITAL, U, t=[0, 1, 2, 3]), V, r"t must have the step of the discrete system, dt=0\.1, got dt=1"),
+    (lambda: ss.simulate(STEPS, U[:, None], t=[0, 1, 2, 3]), V, r"t cannot be given for a batch of steps"),
+    (lambda: ss.simulate(SPRING, U), V, r"a continuous system needs a time grid: give t= .*dt= .*or fs="),
+    (lambda: ss.simulate(SPRING, U, dt=0.1, fs=10), V, r"simulate needs exactly one of dt= .* and fs="),
+    (lambda: ss.simulate(SPRING, U, dt=0.0), V, r"dt must be positive and finite"),
+    (lambda: ss.simulate(SPRING, U, t=[0, 1, 2, 3], dt=1.0), V, r"exactly one of t=, dt= and fs=, got t and dt"),
+    (lambda: ss.simulate(SPRING, U, t=[0, 1, 2]), V, r"one stamp for each sample: u has 4 samples, t has 3"),
+    (lambda: ss.simulate(SPRING, U, t=[[0, 1, 2, 3]]), V, r"t must be one row of stamps, \(L,\), got t\.shape=\(1, 4\)"),
+    (lambda: ss.simulate(SPRING, U, t=0.1), V, r"t must be one row of stamps"),
+    (lambda: ss.simulate(SPRING, U, t=[[0], [1, 2]]), V, r"t is not a rectangular array"),
+    (lambda: ss.simulate(SPRING, U, t=list("abcd")), T, r"t must hold numbers"),
+    (lambda: ss.simulate(SPRING, U, t=[0, 1j, 2, 3]), T, r"t must be real, got dtype complex128"),
+    (lambda: ss.simulate(SPRING, U, t=[0, 1, np.nan, 3]), V, r"t must be finite, got 1 NaN or infinite stamps"),
+    (lambda: ss.simulate(SPRING, U, t=[0, 1, 1, 3]), V, r"t must increase, got t\[2\] = 1\.0 after t\[1\] = 1\.0; sort"),
+    (lambda: ss.simulate(MONTHS, U, t=DAYS), V, r"datetime64 stamps need a system whose time_unit is one of .*'month'"),
+    (lambda: ss.simulate(HOURS, U, t=DAYS), V, r"t holds 1 NaT; drop those samples"),
+    (lambda: ss.simulate(HOURS, U, t=DAYS[[0, 0, 1, 2]]), V, r"t must increase, got t\[1\] = 2020-01-01 after"),
+    (lambda: ss.simulate(SPRING, [1, np.nan, 1, 1], dt=1), V, r"u holds NaN at 1 of 4 stamps, .*index 1; gaps='drop'"),
+    (lambda: ss.simulate(DIGITAL, [1, np.nan, 1, 1]), V, r"u holds NaN at 1 of 4 stamps.*; gaps='reset' starts again"),
+    (lambda: ss.simulate(DIGITAL, [1, np.nan], gaps="drop"), V, r"gaps='drop' needs a continuous system"),
+    (lambda: ss.simulate(SPRING, [[1], [np.nan]], dt=[1, 2], gaps="drop"), V, r"gaps='drop' needs one grid for all"),
+    (lambda: ss.simulate(DIGITAL_PAIRS, U * 1j), V, r"stored as conjugate pairs runs on real signals .*run u\.real and"),
+    (lambda: ss.simulate(PAIRS, U * 1j, t=[0, 1, 3, 4]), V, r"stored as conjugate pairs runs on real signals"),
+    (lambda: ss.simulate(PAIRS, U, dt=0.1, t=None, x0=[1, 2]), V, r"x0 must have shape \(\.\.\., 1\)"),
+    # ---- filter, steady_state
+    (lambda: ss.filter(SPRING, U), T, r"filter needs a DiscreteSystem; discretize first, .*or run it .*simulate"),
+    (lambda: ss.filter(U, DIGITAL), T, r"filter needs a DiscreteSystem first and the signal second, got ndarray"),
+    (lambda: ss.filter(DIGITAL_MIMO, U), V, r"filter runs single-input single-output .*has 2 inputs and 3 outputs"),
+    (lambda: ss.filter(DIGITAL, 1.0), V, r"x must be a signal, got a single number"),
+    (lambda: ss.filter(DIGITAL, np.ones((3, 4))), V, r"axis is missing: .*axis=0 .*axis=-1 as in scipy\.signal"),
+    (lambda: ss.filter(DIGITAL, np.ones((3, 4)), axis=2), V, r"axis must be an axis of x, an integer from -2 to 1, got 2"),
+    (lambda: ss.filter(DIGITAL, U, axis=10**30), V, r"axis must be an axis of x, an integer from -1 to 0"),
+    (lambda: ss.filter(DIGITAL, U, axis="time"), V, r"axis must be an axis of x.*got 'time'"),
+    (lambda: ss.filter(DIGITAL, U, axis=True), V, r"axis must be an axis of x.*got True"),
+    (lambda: ss.filter(DIGITAL, U, state="warm"), V, r"state must be 'zero', 'steady' or an array, got 'warm'"),
+    (lambda: ss.filter(DIGITAL, [], state="steady"), V, r"state='steady' needs a first sample, got an empty signal"),
+    (lambda: ss.filter(DIGITAL, U, state=[1.0]), V, r"state must have shape \(\.\.\., 2\), one number for each state"),
+    (lambda: ss.filter(STEPS, np.ones((3, 4)), axis=1), V, r"filter: the batch axes .*x has \(3, 4\) with time on axis 1"),
+    (lambda: ss.steady_state(U, 1.0), T, r"steady_state needs a system first, got ndarray"),
+    (lambda: ss.steady_state(MIMO, 1.0), V, r"u0 must have shape \(\.\.\., m=2\), got \(1,\) from 1\.0"),
+    (lambda: ss.steady_state(DIGITAL, np.nan), V, r"u0 must be finite"),
+    (lambda: ss.steady_state(INTEGRATOR, 1.0), V, r"a pole at 0: it integrates a constant input"),
+    (lambda: ss.steady_state(continuous([[0.0, 1], [0, 0]], [[0.0], [1]], [[1.0, 0]]), 1.0), V, r"a pole at 0: it int"),
+    (lambda: ss.steady_state(ss.from_zpk([], [1.0], 1.0, dt=1.0), 1.0), V, r"a pole at 1: it integrates"),
+    (lambda: ss.steady_state(ss.from_zpk([], [1 - 1e-12], 1.0, dt=1.0), 1.0), W, r"a pole lies within 1e-10 of 1"),
+    # A is singular to the last bit although its eigenvalues are not computed as zero
+    (lambda: ss.steady_state(continuous(-np.ones((3, 3)) + 1e-17, np.ones((3, 1)), np.ones((1, 3))), 1.0), V, r"pole at 0"),
+    # ---- responses
+    (lambda: ss.impulse_response(U), T, r"a response needs a ContinuousSystem or DiscreteSystem, got ndarray"),
+    (lambda: ss.step_response(DIGITAL, 0), V, r"length must be a positive number of samples, got 0"),
+    (lambda: ss.step_response(DIGITAL, -3), V, r"length must be a positive number of samples, got -3"),
+    (lambda: ss.step_response(DIGITAL, 3.0), V, r"length must be a positive number of samples, got 3\.0"),
+    (lambda: ss.step_response(DIGITAL, True), V, r"length must be a positive number of samples, got True"),
+    (lambda: ss.impulse_response(DIGITAL, dt=0.1), V, r"a discrete system has its own dt=0\.1; give length= alone"),
+    (lambda: ss.impulse_response(SPRING, 5, t=[0, 1]), V, r"give the stamps t= alone, or length= with dt= or fs="),
+    (lambda: ss.impulse_response(SPRING, t=[-1, 1]), V, r"t counts from the impulse or step .*negative, got t\[0\]=-1"),
+    (lambda: ss.impulse_response(SPRING, t=[1, 2]), V, r"must start at 0, got t\[0\]=1\.0; prepend 0"),
+    (lambda: ss.impulse_response(SPRING, dt=0.1, fs=10), V, r"the response needs exactly one of dt= .* and fs="),
+    (lambda: ss.impulse_response(SPRING, dt=[]), V, r"dt must be .*got \[\]"),
+    (lambda: ss.impulse_response(NO_INPUT), V, r"the system has no inputs, so there is no response to one"),
+    # ---- frequency
+    (lambda: ss.frequency_response(U), T, r"frequency_response needs a ContinuousSystem or DiscreteSystem, got ndarray"),
+    (lambda: ss.frequency_response(SPRING, [[1.0]]), V, r"omega must be one row of finite real numbers, got shape \(1, 1\)"),
+    (lambda: ss.frequency_response(SPRING, [1j]), V, r"omega must be one row of finite real .*dtype complex128"),
+    (lambda: ss.frequency_response(SPRING, [np.nan]), V, r"omega must be one row of finite real numbers"),
+    # ---- names of other libraries
+    (lambda: SPRING.discretize, A, r"ContinuousSystem has no attribute 'discretize'; .*statespace\.discretize\(system, dt"),
+    (lambda: SPRING.c2d, A, r"here it is statespace\.discretize\(system, dt, method\)"),
+    (lambda: DIGITAL.lsim, A, r"DiscreteSystem has no attribute 'lsim'; here it is statespace\.simulate\(system, u"),
+    (lambda: SPRING.bode, A, r"here it is statespace\.plot\.bode\(system\)"),
+    (lambda: SPRING.nonsense, A, r"ContinuousSystem has no attribute 'nonsense'$"),
+    (lambda: ss.c2d, A, r"module 'statespace' has no attribute 'c2d'; here it is statespace\.discretize\(system, dt"),
+    (lambda: ss.lsim, A, r"here it is statespace\.simulate\(system, u, t=t\)"),
+    (lambda: ss.bode, A, r"here it is statespace\.plot\.bode\(system\)"),
+    (lambda: ss.sosfilt, A, r"here it is statespace\.filter\(from_sos\(sos, dt=dt\), x, axis=axis\)"),
+    (lambda: ss.dcgain, A, r"here it is system\.dc_gain$"),
+    (lambda: ss.nonsense, A, r"module 'statespace' has no attribute 'nonsense'$"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "text"), CASES, ids=range(len(CASES)))
+def test_the_error_is_clear(call, kind, text):
+    with pytest.raises(kind, match=text) as caught:
+        call()
+    assert type(caught.value) is kind  # not a subclass such as NumPy's LinAlgError
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+# --------------------------------------------------------------- nothing is missed
+
+ROOT = Path(ss.__file__).parent
+ELSEWHERE = {"plot.py", "plot"}  # their messages are matched in tests of their own
+
+
+def complaints():
+    """(file, first line, last line) of every raise and every warning of the source."""
+    for path in ROOT.rglob("*.py"):
+        if path.relative_to(ROOT).parts[0] in ELSEWHERE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            warns = isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"
+            if isinstance(node, ast.Raise) or warns:
+                yield path, node.lineno, node.end_lineno
+
+
+def reached(call):
+    """(file, line) of every frame of the error that a call ends in."""
+    try:
+        call()
+    except (Exception, ss.AccuracyWarning) as error:
+        return {(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)}
+    return set()
+
+
+def test_every_raise_is_in_the_table():
+    lines = set().union(*(reached(call) for call, _, _ in CASES))
+    missed = [
+        f"{path.relative_to(ROOT)}:{first}"
+        for path, first, last in complaints()
+        if not any(file == path and first <= line <= last for file, line in lines)
+    ]
+    assert not missed
+
+
+# --------------------------------------------------------------- no raw error of NumPy, SciPy or numba
+
+WRONG = {
+    "a word": "abc", "None": None, "an object": object(), "a type": int, "ragged": [[1, 2], [3]], "0-d": np.array(1.0),
+    "empty": [], "empty 2-D": [[]], "no rows": np.zeros((0, 0)), "4-D": np.ones((1, 2, 3, 4)), "complex": [1j, 2.0],
+    "bool": True, "negative": -3, "zero": 0, "huge": 10**30, "too huge": 10**400, "NaN": [np.nan, 1.0], "inf": np.inf,
+    "objects": np.array([1, None]), "words": ["a", "b"], "a dict": {"a": 1}, "a set": {1}, "bytes": b"a", "dates": DAYS,
+    "records": np.zeros(2, [("a", float)]), "a function": len, "a system": SPRING, "another system": DIGITAL_MIMO,
+    "a slice": slice(2), "dots": ..., "a generator": (i for i in range(3)), "1-D": np.ones(2), "3-D": np.ones((2, 2, 2)),
+}  # fmt: skip
+CALLS = {  # every argument of these is replaced by every wrong thing
+    ss.ContinuousSystem: {"A": [[-1.0]], "B": [[1.0]], "C": [[1.0]], "D": [[0.0]], "time_unit": "s"},
+    ss.DiscreteSystem: {"A": [[0.5]], "B": [[1.0]], "C": [[1.0]], "D": [[0.0]], "dt": 0.1, "fs": None, "method": None},
+    ss.Dense: {"matrix": [[1.0]], "poles": [1.0]},
+    ss.Diagonal: {"poles": [1.0], "pairs": False},
+    ss.Cascade: {"poles": [-1.0], "zeros": [None], "gains": [1.0]},
+    ss.DelayLine: {"length": 2},
+    ss.from_zpk: {"z": [-1.0], "p": [0.2, 0.3], "k": 1.0, "dt": 1.0, "fs": None, "time_unit": "s"},
+    ss.from_tf: {"num": [1.0], "den": [1.0, 2.0], "dt": None, "fs": None, "time_unit": "s"},
+    ss.from_ba: {"b": [1.0], "a": [1.0, 2.0], "dt": 1.0, "time_unit": "s"},
+    ss.from_sos: {"sos": [[1.0, 0, 0, 1, 0, 0]], "dt": 1.0, "time_unit": "s"},
+    ss.discretize: {"system": LAG, "dt": 0.1, "method": "tustin", "fs": None},
+    ss.initial_state: {"system": LAG, "dt": 0.1, "method": "tustin", "x0": [1.0], "u0": [1.0]},
+    ss.simulate: {"system": SPRING, "u": U, "dt": 0.1, "t": None, "x0": None, "hold": "foh", "form": "auto", "gaps": "raise"},
+    ss.filter: {"system": DIGITAL, "x": U, "axis": 0, "state": None},
+    ss.steady_state: {"system": DIGITAL, "u0": 1.0},
+    ss.impulse_response: {"system": SPRING, "length": 4, "t": None, "dt": 0.1},
+    ss.step_response: {"system": DIGITAL, "length": 4, "t": None, "dt": None},
+    ss.frequency_response: {"system": DIGITAL, "omega": [1.0]},
+    ss.Bilinear: {"prewarp": 1.0, "tap": "previous"},
+    ss.GeneralizedBilinear: {"w": 0.5},
+    ss.feedback: {"system": SPRING, "other": 1.0, "sign": -1},
+    (lambda other: ss.series(SPRING, other)): {"other": SPRING},
+    (lambda other: ss.append(other, SPRING)): {"other": SPRING},
+    (lambda s: SPRING(s)): {"s": 1.0},
+    (lambda s: LAG(s)): {"s": 1.0},
+    (lambda other: SPRING - other): {"other": SPRING},
+    (lambda other: other * SPRING): {"other": SPRING},
+    (lambda other: SPRING / other): {"other": 2.0},
+    (lambda dt: ss.simulate(DIGITAL, U, dt=dt)): {"dt": 0.1},
+    (lambda rows: MIMO[rows, 0]): {"rows": 0},
+}  # fmt: skip
+FUZZ = [(f, name) for f, arguments in CALLS.items() for name in arguments]
+
+
+@pytest.mark.parametrize(("function", "name"), FUZZ, ids=[f"{f.__name__}-{name}" for f, name in FUZZ])
+def test_wrong_things_meet_an_error_of_ours(function, name):
+    raw = []
+    for what, wrong in WRONG.items():
+        try:
+            function(**CALLS[function] | {name: wrong})
+        except Exception as error:
+            if not ours(error):
+                raw.append(f"{what}: {type(error).__name__}: {error}")
+    assert not raw
+
+
+def ours(error):
+    """Whether an error or warning was raised by a raise statement of this package."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return any(Path(last.filename) == file and a <= last.lineno <= b for file, a, b in complaints())
+
+
+# --------------------------------------------------------------- nothing is changed, nothing is in the way
+
+
+def test_an_error_leaves_its_arguments_alone():
+    u, x0, t = np.array([1.0, np.nan, 1.0]), np.array([1.0, 2.0]), np.array([0.0, 1.0, 1.5])
+    before = [v.copy() for v in (u, x0, t)]
+    for call in (
+        lambda: ss.simulate(SPRING, u, t=t, x0=x0),
+        lambda: ss.simulate(SPRING, u, t=t, x0=x0, gaps="reset"),
+        lambda: ss.simulate(DIGITAL, u, x0=x0, gaps="reset"),
+        lambda: ss.filter(DIGITAL, u, state=x0),
+        lambda: ss.filter(DIGITAL, u, state=t),
+    ):
+        reached(call)
+        for now, then in zip((u, x0, t), before, strict=True):
+            np.testing.assert_array_equal(now, then)
+            assert now.flags.writeable
+
+
+def test_read_only_arguments_are_enough():
+    u, x0, a = np.ones((3, 1)), np.ones(2), np.array([[0, 1], [-4, -0.4]])
+    for array in (u, x0, a):
+        array.setflags(write=False)
+    system = ss.ContinuousSystem(a, [[0], [1]], [[1, 0]])
+    ss.simulate(system, u, t=[0, 1, 3], x0=x0)
+    ss.filter(ss.discretize(system, 0.1), u, axis=0, state=x0)
+
+
+def test_a_system_is_made_whole_or_not_at_all():
+    system = ss.ContinuousSystem([[0.0]], [[1.0]], [[1.0]])
+    with pytest.raises(ValueError, match="dt must be positive"):
+        ss.discretize(system, -1.0)
+    assert isinstance(system, ss.ContinuousSystem)
+    assert not hasattr(system, "dt")
+
+
+@pytest.mark.parametrize("name", ["c2d", "lsim", "bode", "__array_interface__", "__len__", "_repr_png_", "shape"])
+def test_hasattr_says_no(name):
+    assert not hasattr(SPRING, name)
+    assert not hasattr(DIGITAL, name)
+    assert not hasattr(ss, name)
+
+
+def test_an_accuracy_warning_points_at_the_line_of_the_user():
+    for call in (
+        lambda: ss.feedback(NEARLY),
+        lambda: ss.steady_state(ss.from_zpk([], [1 - 1e-12], 1.0, dt=1.0), 1.0),
+        lambda: ss.discretize(continuous([[1 + 1e-9]]), 1.0, "backward_euler"),
+        lambda: ss.discretize(ss.from_zpk([], [1 + 1e-9], 1.0), 1.0, "backward_euler"),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert {Path(w.filename).name for w in caught} == {Path(__file__).name}
+
+
+def test_no_message_repeats_a_value_without_end():
+    for call, kind, _ in CASES:
+        with pytest.raises(kind) as caught:
+            call()
+        assert not re.search(r"0x[0-9a-f]{6}", str(caught.value)), "an address is no information"
