@@ -379,7 +379,7 @@ def refuse_pole_at_the_step(r: Array, w: float) -> None:
             "take another dt, or an exponential rule such as 'zoh'"
         )
     if largest > 1e8:
-        digits = int(np.log10(largest))
+        digits = round(np.log10(largest))
         warnings.warn(f"a pole lies close to 1/(w·dt) with w={w:g}: about {digits} digits are lost", AccuracyWarning, 6)
 
 

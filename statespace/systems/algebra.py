@@ -237,7 +237,7 @@ def _loop_inverse(loop: Array) -> Array:
             "remove the direct feedthrough from one of the two paths"
         )
     if max(condition, 1.0 / smallest) > 1e8:
-        digits = int(np.log10(max(condition, 1.0 / smallest)))
+        digits = round(np.log10(max(condition, 1.0 / smallest)))
         warnings.warn(f"feedback: the loop is nearly algebraic, about {digits} digits are lost", AccuracyWarning, 4)
     return np.linalg.inv(loop)
 
