@@ -5,7 +5,7 @@ x_{k+1} = A x_k + B u_k        y_k = C x_k + D u_k
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,16 +13,17 @@ from statespace.arrays import Array, as_coefficients, shorten
 from statespace.structure import Cascade, DelayLine, Diagonal
 from statespace.structure.cascade import in_sections
 from statespace.structure.matrices import blocks
-from statespace.systems import DiscreteSystem
-from statespace.systems.properties import realization
+
+if TYPE_CHECKING:
+    from statespace.systems import DiscreteSystem
 
 
 class Run(NamedTuple):
-    """Output (..., L, p), next state (..., state_size), and the state before each sample where asked for."""
+    """Output (..., L, p), next state (..., state_size), and the states before the last samples (..., S, state_size)."""
 
     y: Array
     final: Array
-    states: Array | None
+    states: Array
 
 
 class Rows(NamedTuple):
@@ -33,12 +34,12 @@ class Rows(NamedTuple):
     u: Array  # (rows, L, m)
     x: Array  # (rows, state_size)
     y: Array  # (rows, L, p)
-    states: Array  # (rows, L or 0, state_size)
+    states: Array  # (rows, S, state_size), before the last S samples
 
 
 def reference(system: DiscreteSystem, u: Array, x0: Array) -> Array:
     """Five plain lines that every engine is held against: one system, u (L, m), x0 (n,)."""
-    a, b, c, d = realization(system)
+    a, b, c, d = system
     x, y = np.array(x0), []
     for u_k in u:
         y.append(c @ x + d @ u_k)
@@ -46,17 +47,18 @@ def reference(system: DiscreteSystem, u: Array, x0: Array) -> Array:
     return np.array(y)
 
 
-def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, states: bool = False) -> Run:
+def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int = 0) -> Run:
     """Run a discrete system over u (..., L, m) from x0 (..., state_size), sequentially in time.
 
-    Precision follows the signal outside and is double inside; any split of u gives the same bits.
+    ``keep`` is the number S of last samples whose states are returned. Precision follows the signal outside and is
+    double inside; any split of u gives the same bits.
     """
-    rows = _rows(system, u, x0, states)
+    rows = _rows(system, u, x0, keep)
     something = rows.u.shape[0] > 0 and rows.u.shape[1] > 0
     final = _engine(system)(system, rows) if something else rows.x
     y = rows.y.reshape(*rows.batch, *rows.y.shape[1:])
-    kept = rows.states.reshape(*rows.batch, *rows.states.shape[1:]) if states else None
-    return Run(y, final.reshape(*rows.batch, system.state_size), kept)
+    states = rows.states.reshape(*rows.batch, *rows.states.shape[1:])
+    return Run(y, final.reshape(*rows.batch, system.state_size), states)
 
 
 def _engine(system: DiscreteSystem) -> Any:
@@ -67,7 +69,7 @@ def _engine(system: DiscreteSystem) -> Any:
     return _diagonal if isinstance(system.A, Diagonal) else _dense
 
 
-def _rows(system: DiscreteSystem, u: Array, x0: Array | None, states: bool) -> Rows:
+def _rows(system: DiscreteSystem, u: Array, x0: Array | None, keep: int) -> Rows:
     """Broadcast system, signal and state against each other and flatten the batch."""
     n = system.state_size
     x0 = np.zeros(n) if x0 is None else x0
@@ -84,7 +86,7 @@ def _rows(system: DiscreteSystem, u: Array, x0: Array | None, states: bool) -> R
         np.ascontiguousarray(np.broadcast_to(u, (*batch, *u.shape[-2:])).reshape(rows, *u.shape[-2:])),
         np.array(np.broadcast_to(x0, (*batch, n)).reshape(rows, n), dtype=state_type),
         np.empty((rows, length, p), out_type),
-        np.empty((rows, length if states else 0, n), state_type),
+        np.empty((rows, min(keep, length), n), state_type),
     )
 
 
@@ -115,10 +117,15 @@ def flat(matrix: Array, system: Any, dtype: Any, core: int = 2) -> Array:
 
 
 def _dense(system: DiscreteSystem, rows: Rows) -> Array:
-    from statespace.cpu import dense_steps
+    from statespace.cpu import complex_dense_steps, dense_steps, tiled
 
-    whole = blocks(*realization(system))
-    dense_steps(flat(whole, system, rows.x.dtype), system.n_states, rows.which, rows.u, rows.x, rows.y, rows.states)
+    whole = blocks(*system)  # [[A, B], [C, D]]
+    if rows.x.dtype.kind == "c":
+        mt = flat(whole, system, rows.x.dtype)
+        complex_dense_steps(mt, rows.which, rows.u, rows.x, rows.y, rows.states)
+    else:
+        tiles = flat(tiled(whole), system, rows.x.dtype, core=1)
+        dense_steps(tiles, rows.which, rows.u, rows.x, rows.y, rows.states)
     return rows.x
 
 
@@ -155,9 +162,8 @@ def _delay(system: DiscreteSystem, rows: Rows) -> Array:
     taps = np.concatenate([np.broadcast_to(system.D[..., 0], (*system.C.shape[:-2], 1)), system.C[..., 0, :]], axis=-1)
     padded = np.concatenate([rows.x[:, ::-1], rows.u[..., 0]], axis=1)
     delay_steps(flat(taps, system, rows.x.dtype, core=1), rows.which, padded, rows.y[..., 0])
-    if rows.states.shape[1]:
-        windows = np.lib.stride_tricks.sliding_window_view(padded, n, axis=1)
-        rows.states[...] = windows[:, :length, ::-1]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, n, axis=1)
+    rows.states[...] = windows[:, length - rows.states.shape[1] : length, ::-1]
     return np.ascontiguousarray(padded[:, ::-1][:, :n])
 
 

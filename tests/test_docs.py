@@ -105,6 +105,12 @@ def test_named_tests_exist(path):
     assert named - known - files == set()
 
 
+def test_architecture_names_every_file():
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    files = {path.name for path in (ROOT / "statespace").rglob("*.py")}
+    assert {name for name in files if f"`{name}`" not in page} == set()
+
+
 # --------------------------------------------------------------- api.md
 
 

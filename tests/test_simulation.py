@@ -321,7 +321,9 @@ def test_a_layer_of_systems_is_one_call():
     rng = np.random.default_rng(0)
     poles = -0.5 + 1j * np.pi * np.arange(4) * np.ones((256, 1))
     layer = ss.ContinuousSystem(
-        ss.Diagonal(poles, pairs=True), np.ones((256, 4, 1)), rng.normal(size=(256, 1, 4)) + 1j * rng.normal(size=(256, 1, 4))
+        ss.Diagonal(poles, pairs=True),
+        np.ones((256, 4, 1)),
+        rng.normal(size=(256, 1, 4)) + 1j * rng.normal(size=(256, 1, 4)),
     )
     digital = ss.discretize(layer, np.geomspace(1e-3, 1e-1, 256), "zoh")
     x = rng.normal(size=(2, 50, 256))

@@ -6,16 +6,18 @@ so that one system serves a million channels without being copied.
 
 from statespace.cpu.cascade import cascade_steps
 from statespace.cpu.delay import delay_steps
-from statespace.cpu.dense import dense_steps, indexed_steps, varied_steps
+from statespace.cpu.dense import complex_dense_steps, dense_steps, indexed_steps, tiled, varied_steps
 from statespace.cpu.diagonal import affine_steps, diagonal_steps, pair_steps
 
 __all__ = [
     "affine_steps",
     "cascade_steps",
+    "complex_dense_steps",
     "delay_steps",
     "dense_steps",
     "diagonal_steps",
     "indexed_steps",
     "pair_steps",
+    "tiled",
     "varied_steps",
 ]

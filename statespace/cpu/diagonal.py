@@ -15,14 +15,15 @@ def diagonal_steps(
 ) -> None:
     """Run x_{k+1} = a x_k + B u_k elementwise, y_k = C x_k + D u_k; x is updated, y and states are filled."""
     out, v = np.empty(y.shape[2], x.dtype), np.empty(u.shape[2], x.dtype)
+    first = u.shape[1] - states.shape[1]
     for r in range(u.shape[0]):
         s = which[r]
         for k in range(u.shape[1]):
             for j in range(u.shape[2]):
                 v[j] = u[r, k, j]
-            if states.shape[1] > 0:
+            if k >= first:
                 for i in range(x.shape[1]):
-                    states[r, k, i] = x[r, i]
+                    states[r, k - first, i] = x[r, i]
             # y_k = C x_k + D u_k
             out[:] = 0
             _add_product(ct[s], x[r], out)
@@ -41,14 +42,15 @@ def pair_steps(
 ) -> None:
     """Run x_{k+1} = a x_k + B u_k, y_k = 2·Re(C x_k) + D u_k on real signals, in real arithmetic."""
     re, im = np.empty(x.shape[1]), np.empty(x.shape[1])
+    first = u.shape[1] - states.shape[1]
     for r in range(u.shape[0]):
         s = which[r]
         re[:] = x[r].real
         im[:] = x[r].imag
         for k in range(u.shape[1]):
-            if states.shape[1] > 0:
+            if k >= first:
                 for i in range(x.shape[1]):
-                    states[r, k, i] = complex(re[i], im[i])
+                    states[r, k - first, i] = complex(re[i], im[i])
             # y_k = 2·Re(C x_k) + D u_k
             for i in range(y.shape[2]):
                 total = 0.0

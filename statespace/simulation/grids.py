@@ -36,13 +36,20 @@ def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:
         if dt is None and fs is None:
             raise ValueError("a continuous system needs a time grid: give t= (stamps), dt= (step) or fs= (rate)")
         step = as_step(dt, fs, what="simulate")
-        return Grid(step[..., None] * np.arange(length), step, None, 0.0)
+        return Grid(uniform_stamps(step, length), step, None, 0.0)
     if dt is not None or fs is not None:
         raise ValueError("simulate takes exactly one of t=, dt= and fs=, got t and " + ("dt" if fs is None else "fs"))
     stamps, steps, slack = as_stamps(t, unit)
     if len(stamps) != length:
         raise ValueError(f"t must have one stamp for each sample: u has {length} samples, t has {len(stamps)}")
     return _uniform_or_not(stamps, steps, slack)
+
+
+def uniform_stamps(step: Array, length: int) -> Array:
+    """k·Δ, (..., L)."""
+    stamps = np.broadcast_to(np.arange(length, dtype=np.float64), (*step.shape, length)).copy()
+    stamps *= step[..., None]
+    return stamps
 
 
 def irregular(stamps: Array, unit: str) -> Grid:

@@ -19,7 +19,6 @@ from statespace.simulation.grids import distinct_steps
 from statespace.structure import Diagonal
 from statespace.structure.matrices import balancing, norm1
 from statespace.systems import ContinuousSystem
-from statespace.systems.properties import realization
 
 _BLOCK = 16384  # stamps at a time: bounds the memory for factors and states
 
@@ -91,7 +90,7 @@ def _indexed(system: ContinuousSystem, few: Array, index: Array, rule: Method, w
     """A table of α, βB, γB for the different steps."""
     from statespace.cpu import indexed_steps
 
-    a, b, _, _ = realization(system)
+    a, b, _, _ = system
     f = rule.factors(a[..., None, :, :], few[:, None, None], MATRICES)
     products = (f.alpha, f.beta @ b[..., None, :, :], f.gamma @ b[..., None, :, :])
 
@@ -106,7 +105,7 @@ def _varied(system: ContinuousSystem, steps: Array, rule: Method, which: Array) 
     """Dyadic steps in balanced coordinates, so that ‖A‖ h0 ≤ 1 is as mild a bound as it can be."""
     from statespace.cpu import varied_steps
 
-    a, b, _, _ = realization(system)
+    a, b, _, _ = system
     scale = balancing(a)
     a, b = a * (scale[..., None, :] / scale[..., :, None]), b / scale[..., :, None]
     longest = float(steps.max())

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, same_step, shorten
+from statespace.arrays import Array, as_signal, as_step, same_step, shorten
 from statespace.discretization import discretize
 from statespace.discretization.verbs import shift_matrix
 from statespace.scan import as_state, broadcast_batch, run
-from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular
+from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
 from statespace.simulation.irregular import HOLDS, run_irregular
 from statespace.simulation.response import Response
 from statespace.systems import ContinuousSystem, DiscreteSystem
@@ -155,19 +155,18 @@ def _discrete(system: DiscreteSystem, u: Array, t: Any, dt: Any, fs: Any, hold: 
         )
     length = u.shape[-2]
     if dt is not None or fs is not None:
-        step = dt if fs is None else 1.0 / np.asarray(fs, float)
-        if not same_step(np.asarray(step, float), system.dt):
+        step = as_step(dt, fs, what="simulate")
+        if not same_step(step, system.dt):
             raise ValueError(
                 f"the discrete system has its own dt={system.dt}, got {step}; leave it out, or rediscretize"
             )
-    stamps = (
-        np.asarray(system.dt)[..., None] * np.arange(length) if t is None else check_discrete_stamps(t, system, length)
-    )
+    own = uniform_stamps(np.asarray(system.dt), length) if t is None else check_discrete_stamps(t, system, length)
 
     def piece(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
-        return run(system, u[..., part, :], x0, states=states)
+        y, final, x = run(system, u[..., part, :], x0, keep=part.stop - part.start if states else 0)
+        return y, final, x if states else None
 
-    return Grid(stamps, np.asarray(system.dt), None, 0.0), system, piece
+    return Grid(own, np.asarray(system.dt), None, 0.0), system, piece
 
 
 # --------------------------------------------------------------- continuous
@@ -212,17 +211,13 @@ def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple
 
 def _run_shifted(digital: DiscreteSystem, shift: Array, u: Array, x0: Any, states: bool) -> tuple[Array, Array, Any]:
     """Run from a physical state to the physical state at the last stamp, w = x − γ B u at both ends."""
+    start = np.zeros(digital.state_size) if x0 is None else x0
     if u.shape[-2] == 0:
-        return run(digital, u, x0, states=states)
-    start = (np.zeros(digital.state_size) if x0 is None else x0) - (u[..., :1, :] @ shift)[..., 0, :]
-    until_last = run(digital, u[..., :-1, :], start, states=states)
-    last = run(digital, u[..., -1:, :], until_last.final)
-    y = np.concatenate([until_last.y, last.y], axis=-2)
-    final = until_last.final + (u[..., -1:, :] @ shift)[..., 0, :]
-    if until_last.states is None:
-        return y, final, None
-    x = until_last.states + u[..., :-1, :] @ shift
-    return y, final, np.concatenate([x, final[..., None, :]], axis=-2)
+        y, final, x = run(digital, u, start)
+        return y, final, x if states else None
+    y, _, w = run(digital, u, start - (u[..., :1, :] @ shift)[..., 0, :], keep=u.shape[-2] if states else 1)
+    x = w + u[..., u.shape[-2] - w.shape[-2] :, :] @ shift
+    return y, x[..., -1, :], x if states else None
 
 
 # --------------------------------------------------------------- gaps
@@ -230,8 +225,10 @@ def _run_shifted(digital: DiscreteSystem, shift: Array, u: Array, x0: Any, state
 
 def _missing(u: Array) -> Array:
     """(L,) whether any value at a stamp is NaN."""
-    axes = (*range(u.ndim - 2), -1)
-    return np.asarray(np.isnan(u).any(axis=axes))
+    nan = np.isnan(u)
+    if not nan.any():  # the common case, ten times quicker than looking along an axis
+        return np.zeros(u.shape[-2], bool)
+    return np.asarray(nan.any(axis=(*range(u.ndim - 2), -1)))
 
 
 def _over_gaps(piece: Piece, u: Array, x0: Any, gaps: str, system: Any, states: bool) -> tuple[Array, Array, Any]:
