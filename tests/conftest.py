@@ -15,8 +15,10 @@ PEERS = ("control", "mpmath")
 
 def pytest_collection_modifyitems(items):
     missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
-    if not missing or os.environ.get("STATESPACE_PEERS") == "required":
+    if not missing:
         return
+    if os.environ.get("STATESPACE_PEERS") == "required":
+        raise pytest.UsageError(f"the peer tests must run here, but {', '.join(missing)} is not installed")
     reason = f"needs the extra `peers` ({', '.join(missing)} not installed): python -m pip install -e '.[peers]'"
     for item in items:
         if item.get_closest_marker("peer"):

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import inspect
+import itertools
 import re
 import warnings
 from pathlib import Path
@@ -86,10 +87,18 @@ def test_block_runs(path, i, pages, monkeypatch):
     pages[path].run(i)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def anchors(page):
+    """Headings as they are addressed: small letters, hyphens, no punctuation."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
 def test_links_between_pages_lead_somewhere(path):
-    targets = re.findall(r"\]\((?!\w+://|#)([^)#]+)", path.read_text(encoding="utf-8"))
-    assert [t for t in targets if not (path.parent / t).exists()] == []
+    for target, anchor in re.findall(r"\]\((?!\w+://)([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8")):
+        page = path.parent / target if target else path
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), f"{target}#{anchor}"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
@@ -168,7 +177,7 @@ def test_api_page_names_every_attribute(name):
 def sections_of(value):
     """Headings of a numpydoc docstring: a line over a line of dashes as long as itself."""
     lines = inspect.getdoc(value).splitlines()
-    return {a for a, b in zip(lines, lines[1:], strict=False) if a and b == "-" * len(a)}
+    return {a for a, b in itertools.pairwise(lines) if a and b == "-" * len(a)}
 
 
 def parameters_of(value):

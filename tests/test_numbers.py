@@ -17,7 +17,8 @@ def error(got, want):
 
 @pytest.fixture(scope="module")
 def mp():
-    mpmath = pytest.importorskip("mpmath")
+    import mpmath
+
     with mpmath.workdps(80):
         yield mpmath.mp
 
@@ -233,15 +234,22 @@ def test_float32_signal_with_a_double_state():
     assert abs(y.astype(float) - -np.expm1(np.arange(2_000_000) * np.log(rho))).max() < 6e-8
 
 
-@pytest.mark.parametrize("far", [True, False], ids=["far", "near"])
-@pytest.mark.parametrize("call", [
-    lambda far: ss.discretize(ss.ContinuousSystem([[4.0]], [[1.0]], [[1.0]]), 0.5 * (1 + (4e-8 if far else 2e-9)), "tustin"),
-    lambda far: ss.feedback(ss.ContinuousSystem([], [], [], [[-1 + (4e-8 if far else 2e-9)]])),
-    lambda far: ss.steady_state(ss.DiscreteSystem([[1 - (4e-10 if far else 2e-11)]], [[1.0]], [[1.0]], dt=1.0), 1.0),
-], ids=["discretize", "feedback", "steady_state"])  # fmt: skip
-def test_accuracy_warnings_begin_where_the_page_says(call, far):
-    if far:
-        call(far)
-    else:
-        with pytest.warns(ss.AccuracyWarning, match="digits"):
-            call(far)
+def nearly_at_the_step(gap):
+    ss.discretize(ss.ContinuousSystem([[4.0]], [[1.0]], [[1.0]]), 0.5 * (1 + gap), "tustin")
+
+
+def nearly_algebraic(gap):
+    ss.feedback(ss.ContinuousSystem([], [], [], [[gap - 1]]))
+
+
+def nearly_integrating(gap):
+    ss.steady_state(ss.DiscreteSystem([[1 - gap]], [[1.0]], [[1.0]], dt=1.0), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "limit"), [(nearly_at_the_step, 1e-8), (nearly_algebraic, 1e-8), (nearly_integrating, 1e-10)]
+)
+def test_accuracy_warnings_begin_where_the_page_says(call, limit):
+    call(2 * limit)
+    with pytest.warns(ss.AccuracyWarning, match="digits"):
+        call(limit / 2)

@@ -95,9 +95,22 @@ def _discretized(system: ContinuousSystem, step: Array, rule: Method) -> Discret
 
 def _factors(system: ContinuousSystem, step: Array, rule: Method) -> tuple[Factors, Callable[[Array, Array], Array]]:
     """Factors for the structure of a system, and how they multiply its B."""
-    if isinstance(system.A, Diagonal):
-        return rule.factors(system.A.diagonal, step[..., None]), lambda f, b: f[..., None] * b
-    return rule.factors(np.asarray(system.A), step[..., None, None], MATRICES), np.matmul
+    diagonal = isinstance(system.A, Diagonal)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if diagonal:
+            f = rule.factors(system.A.diagonal, step[..., None])
+        else:
+            f = rule.factors(np.asarray(system.A), step[..., None, None], MATRICES)
+    if not all(np.isfinite(factor).all() for factor in f):
+        growth = float(np.max(system.poles.real * step[..., None]))
+        raise ValueError(
+            f"discretize overflows: over one step the fastest pole grows by exp({growth:.4g}); take a smaller dt"
+        )
+    return f, (_scale_rows if diagonal else np.matmul)
+
+
+def _scale_rows(factor: Array, b: Array) -> Array:
+    return factor[..., None] * b
 
 
 def _mapped_poles(system: ContinuousSystem, step: Array, rule: Method) -> Array | None:

@@ -47,8 +47,10 @@ def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:
 
 def uniform_stamps(step: Array, length: int) -> Array:
     """k·Δ, (..., L)."""
-    stamps = np.broadcast_to(np.arange(length, dtype=np.float64), (*step.shape, length)).copy()
-    stamps *= step[..., None]
+    stamps = np.arange(length, dtype=np.float64)
+    if step.ndim:
+        return step[..., None] * stamps
+    stamps *= step
     return stamps
 
 
