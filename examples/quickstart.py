@@ -87,6 +87,11 @@ def table() -> list[Row]:
     return rows
 
 
+def size(ppm: float) -> str:
+    """A difference in words; what is rounding is not worth its digits."""
+    return f"{ppm:.2g} ppm" if ppm > 1e-9 else "< 1e-9 ppm"
+
+
 def swing(decade: int) -> float:
     """From the lowest to the highest week of the season in a year, mean of ten years, in ppm (half a year late)."""
     season = exact(season_filter())
@@ -106,14 +111,14 @@ def report() -> str:
     lines = [
         f"{len(dates)} weeks from {dates[0]} to {dates[-1]}, {np.isnan(co2).sum()} of them without a value. The analog",
         f"filters ran over the other {len(measured)}, in steps of 7 to {np.diff(measured).max().astype(int)} days.",
-        f"The season swings by {swing(1960):.1f} ppm in the 1960s and by {swing(1990):.1f} ppm in the 1990s.",
+        f"The season they find swings {swing(1960):.1f} ppm in the 1960s, {swing(1990):.1f} ppm in the 1990s.",
         "",
         "The band-pass made digital, one week a step:  at one cycle per year       largest difference",
         "method                                  gain error    phase        late     to the exact run",
     ]
     for row in table():
         gain, phase, late = (round(x, 3) + 0.0 for x in row[1:4])  # + 0.0: no −0.00
-        lines.append(f"{row.method:<40}{gain:8.3f} %{phase:8.2f}°{late:7.2f} days{row.difference:17.1e} ppm")
+        lines.append(f"{row.method:<40}{gain:8.3f} %{phase:8.2f}°{late:7.2f} days{size(row.difference):>20}")
     return "\n".join(lines) + MEANING
 
 
@@ -202,7 +207,7 @@ def draw_error(ax: Any) -> None:
     known = np.isin(read()[0], season.t)
     for row in table():
         off = regular(METHODS[row.method]).y[known] - season.y
-        label = f"{row.method}: {row.difference:.2g} ppm"
+        label = f"{row.method}: {size(row.difference)}"
         ax.plot(season.t, off, color=STYLES[row.method][0], linewidth=1.8, label=label)
     ax.set_title("Two of the 44 years: digital minus analog", loc="left", fontsize=11.5)
     ax.set(ylabel="difference (ppm)", xlim=np.array(["1995-01-01", "1997-01-01"], "datetime64[D]"), ylim=(-0.25, 0.52))

@@ -7,6 +7,7 @@ user's rcParams are neither read as ours nor changed, and axes that are handed i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from statespace.systems import ContinuousSystem, DiscreteSystem
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _GREY = "#9a9a9a"
 _FEW = 100  # up to here samples are drawn as dots, so that one sees what was computed and what was not
+_DEEPEST = 200.0  # dB of a new picture; zeros at Nyquist come out at −300 dB and would flatten the rest
 _MOST_NAMED = 10  # a legend longer than this helps nobody
 _SYSTEMS = (ContinuousSystem, DiscreteSystem)
 
@@ -80,8 +82,10 @@ def bode(
 ) -> Any:
     """Draw magnitude in dB and phase in degrees over frequency.
 
-    The phase is unwrapped, from its value in [−180°, 180°) at the lowest frequency. Where a response is 0
-    or infinite the lines have a gap. The Nyquist frequency of a discrete system is a thin vertical line.
+    The phase is unwrapped, from its value in [−180°, 180°) at the lowest frequency; within 5° of that border
+    an integrator starts at −180° and a differentiator at +180°. Where a response is 0 or infinite the lines
+    have a gap; a new picture shows 200 dB at most. The Nyquist frequency of a discrete system is a thin
+    vertical line.
 
     Parameters
     ----------
@@ -264,14 +268,16 @@ def _labels(label: Any, responses: list[FrequencyResponse]) -> list[str | None]:
 
 
 def _label(r: FrequencyResponse, k: int) -> str:
-    method = getattr(r.system, "method", None) if isinstance(r.system, DiscreteSystem) else None
-    return (
-        f"system {k}"
-        if method is None
-        else f"{method}, dt={r.system.dt:g}"
-        if not r.system.batch_shape
-        else f"{method}"
-    )
+    method = r.system.method if isinstance(r.system, DiscreteSystem) else None
+    if method is None:
+        return f"system {k}"
+    given = [(f.name, getattr(method, f.name)) for f in fields(method) if getattr(method, f.name) != f.default]
+    options = ", ".join(f"{name}={value!r}" for name, value in given)
+    return type(method).__name__ + (f"({options})" if options else "") + _step(r.system)
+
+
+def _step(system: DiscreteSystem) -> str:
+    return f", dt={system.dt:g}" if np.ndim(system.dt) == 0 else ""
 
 
 # --------------------------------------------------------------- lines
@@ -298,7 +304,7 @@ def _draw_bode(grid: Array, r: FrequencyResponse, per: float, label: str | None)
         for index, name in _members(h.shape[:-3], [label]):
             line = h[index][:, i, j]
             grid[2 * i, j].semilogx(frequency, _decibels(line), label=name, linewidth=1.5)
-            grid[2 * i + 1, j].semilogx(frequency, _degrees(line), linewidth=1.5)
+            grid[2 * i + 1, j].semilogx(frequency, _degrees(line, frequency), linewidth=1.5)
 
 
 def _members(batch: tuple[int, ...], names: list[str | None]) -> Iterator[tuple[tuple[int, ...], str | None]]:
@@ -316,14 +322,26 @@ def _decibels(h: Array) -> Array:
     return np.where(known, 20 * np.log10(np.where(known, size, 1.0)), np.nan)
 
 
-def _degrees(h: Array) -> Array:
-    """Unwrapped phase from [−180°, 180°) on; just below 180° counts as −180°, so that rounding decides nothing."""
+def _degrees(h: Array, frequency: Array) -> Array:
+    """Unwrapped phase that starts in [−180°, 180°).
+
+    Near that border rounding, or the lag of a hold, would decide: there what falls at the lowest
+    frequencies, an integrator, starts at −180°, and what rises, a differentiator, at +180°.
+    """
     known = np.isfinite(h) & (h != 0)
     phase = np.full(h.shape, np.nan)
     if known.any():
         turned = np.unwrap(np.angle(h[known]))
-        phase[known] = np.degrees(turned - 2 * np.pi * np.floor((turned[0] + np.pi + 1e-8) / (2 * np.pi)))
+        slope = _slope(np.abs(h[known]), frequency[known])
+        border = np.pi + (1e-8 if abs(slope) < 0.5 else -np.radians(5.0) * np.sign(slope))
+        phase[known] = np.degrees(turned - 2 * np.pi * np.floor((turned[0] + border) / (2 * np.pi)))
     return phase
+
+
+def _slope(size: Array, frequency: Array) -> float:
+    """The power of ω with which a magnitude starts; 0 for a single point."""
+    size, frequency = np.log(size[:2]), np.log(frequency[:2])
+    return float((size[1] - size[0]) / (frequency[1] - frequency[0])) if np.ptp(frequency) > 0 else 0.0
 
 
 def _mark_nyquist(grid: Array, responses: list[FrequencyResponse], per: float) -> None:
@@ -435,15 +453,15 @@ def _finish(grid: Array, xlabel: str, new: bool) -> None:
 
 
 def _scale_bode(grid: Array) -> None:
-    """Round numbers of degrees, and no picture of rounding errors where a line is flat."""
+    """Round numbers of degrees; no picture of rounding errors where a line is flat or falls to nothing."""
     from matplotlib.ticker import MaxNLocator
 
     for i, j in np.ndindex(grid.shape):
         ax: Any = grid[i, j]
-        least = 10.0 if i % 2 else 1.0
         if i % 2:
             ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 1.5, 3, 4.5, 9, 10]))
+        least, most = (10.0, np.inf) if i % 2 else (1.0, _DEEPEST)
         low, high = ax.get_ylim()
-        if high - low < least:
-            middle = (low + high) / 2
-            ax.set_ylim(middle - least / 2, middle + least / 2)
+        low = max(low, high - most)
+        spare = max(0.0, least - (high - low)) / 2
+        ax.set_ylim(low - spare, high + spare)

@@ -13,13 +13,13 @@ EPS = float(np.finfo(float).eps)
 # --------------------------------------------------------------- φ1, φ2, φ1 − φ2 of numbers
 
 REAL = np.r_[0.0, np.geomspace(1e-300, 1e-6, 12), np.linspace(0.01, 3, 60), np.nextafter(1.25, [0, 1, 2]),
-             5.0, 20.0, 100.0, 700.0, 1e4, 1e8, 1e200]  # fmt: skip
+             5.0, 20.0, 100.0, 700.0, 1e4, 1e8, 1e150]  # fmt: skip
 ANGLES = np.exp(1j * np.linspace(0, 2 * np.pi, 24, endpoint=False))
 GRIDS = {
     "negative": -REAL,
     "positive": REAL[REAL < 701],
     "imaginary": 1j * REAL[REAL < 1e5],
-    "complex, left": (-1 + 0.3j) * REAL[REAL < 1e100],
+    "complex, left": (-1 + 0.3j) * REAL,
     "circle inside the series": (1.2499 * ANGLES),
     "circle outside the series": (1.2501 * ANGLES),
     "circle at 3": 3.0 * ANGLES,
@@ -30,9 +30,6 @@ GRIDS = {
 
 def references(mpmath):
     """The three functions with 50 digits; the series where the closed forms cancel."""
-
-    def series(z, weight):
-        return mpmath.nsum(lambda k: weight(int(k)) * z ** int(k) / mpmath.factorial(int(k) + 2), [0, 60], method="d")
 
     def near(z):
         return abs(z) < 1e-3
@@ -56,10 +53,8 @@ def test_phi_against_fifty_digits(function, grid):
     with mpmath.workdps(50):
         wanted = np.array([complex(references(mpmath)[function](mpmath.mpmathify(complex(x)))) for x in z])
     got = function(z)
-    error = np.abs(got - wanted) / np.abs(wanted)
-    # Six roundings: 1.5e-15, and near the zeros of φ1 on the imaginary axis relative to 1/|z|, the size of its terms.
-    size = np.maximum(np.abs(wanted), 1 / np.maximum(np.abs(z), 1) * (function is phi1))
-    assert (error * np.abs(wanted) / size).max() < 1.5e-15
+    # Relative, at every point. Six roundings at most: 1.5e-15; measured 5.8e-16.
+    assert (np.abs(got - wanted) / np.abs(wanted)).max() < 1.5e-15
     assert got.dtype == z.dtype
 
 
@@ -113,9 +108,8 @@ def exact(mpmath, z):
     for i in range(2 * n):
         big[i, n + i] = mpmath.mpf(1)
     e = mpmath.expm(big, method="taylor")
-    as_array = lambda k: np.array([[complex(e[i, k * n + j]) for j in range(n)] for i in range(n)])  # noqa: E731
-    ramp = np.array([[complex(e[i, n + j] - e[i, 2 * n + j]) for j in range(n)] for i in range(n)])
-    return as_array(0), as_array(1), as_array(2), ramp
+    parts = [e[:n, k * n : (k + 1) * n] for k in range(3)]
+    return [np.array(m.tolist(), complex) for m in (*parts, parts[1] - parts[2])]
 
 
 @pytest.mark.peer
@@ -126,12 +120,12 @@ def test_matrix_functions_against_fifty_digits(name):
     if name == "very stiff, diagonal":  # the numbers themselves
         wanted = [np.diag(f(np.diag(z))) for f in (np.exp, phi1, phi2, phi1_minus_phi2)]
     else:
-        with mpmath.workdps(50 + int(2 * norm1(z) / np.log(10) * (np.trace(z).real < 0))):
+        with mpmath.workdps(100):  # 50 more for the squarings of the reference
             wanted = exact(mpmath, z)
     scale = balancing(z)
     weigh = scale[None, :] / scale[:, None]  # errors are relative in balanced coordinates
-    # eps·‖z‖ is inherent for a dense matrix; 18 terms and the doublings add a few eps: four times both.
-    bound = 4 * EPS * (1 + norm1(z * weigh))
+    # eps·‖z‖ is inherent for a dense matrix; 18 terms and the doublings add as much: twice both, measured 0.8.
+    bound = 2 * EPS * (1 + norm1(z * weigh))
     for got, reference in zip(exponentials(z), wanted, strict=True):
         error = np.abs((got - reference) * weigh).sum(0).max() / np.abs(reference * weigh).sum(0).max()
         assert error < bound, (error, bound)
@@ -147,18 +141,10 @@ def test_integrators_and_jordan_blocks_are_exact():
 
 
 def test_a_batch_of_very_different_norms_is_a_loop():
-    names = [
-        "zero",
-        "double integrator",
-        "stiff, rotated",
-        "fast rotation",
-        "singular",
-        "rotation in bad units",
-        "growing",
-    ]
-    batch = np.stack([MATRICES[n] for n in names]).reshape(7, 1, 2, 2)
-    for k, name in enumerate(names):
-        for whole, one in zip(exponentials(batch), exponentials(MATRICES[name]), strict=True):
+    two = [m for m in MATRICES.values() if m.shape == (2, 2) and m.dtype == float] + [np.zeros((2, 2))]
+    batch = np.stack(two)[:, None]
+    for k, matrix in enumerate(two):
+        for whole, one in zip(exponentials(batch), exponentials(matrix), strict=True):
             np.testing.assert_array_equal(whole[k, 0], one)
     for whole in exponentials(np.zeros((0, 2, 2))) + exponentials(np.zeros((3, 0, 0))):
         assert whole.size == 0
@@ -186,8 +172,8 @@ def test_balancing(name):
     np.testing.assert_array_equal(np.frexp(t)[0], 0.5)  # powers of two
     b = a * (t[..., None, :] / t[..., :, None])
     np.testing.assert_array_equal(b * (t[..., :, None] / t[..., None, :]), a)  # no digit is changed
-    assert np.all(norm1(b) <= norm1(a) * (1 + EPS) + 1e-300)
-    off = np.abs(b) * (1 - np.eye(a.shape[-1]))
+    before, off = (np.abs(m) * (1 - np.eye(a.shape[-1])) for m in (a, b))
+    assert np.all(off.sum((-2, -1)) <= before.sum((-2, -1)) * (1 + EPS))
     columns, rows = off.sum(-2), off.sum(-1)
     ratio = np.where((columns > 0) & (rows > 0), np.maximum(columns, 1e-300) / np.maximum(rows, 1e-300), 1.0)
     assert np.all((ratio >= 0.45) & (ratio <= 2.2))  # a power of two can do no better than a factor √2 each

@@ -1,0 +1,402 @@
+"""Pictures: what is drawn is what was computed, axes carry units, and wrong arguments say what to write."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+import statespace as ss
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+SPRING = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
+LAG = ss.from_zpk([], [-1.0], 1.0, time_unit="year")
+DIGITAL = ss.discretize(SPRING, 0.5, "foh")
+WIDE = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0, 1, 2], [1, 0, 0]], np.eye(2))  # 2 outputs, 3 inputs
+BATCH = ss.ContinuousSystem(np.array([-1.0, -2.0, -4.0])[:, None, None], [[1.0]], [[1.0]])
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    before = dict(matplotlib.rcParams)
+    yield
+    plt.close("all")
+    assert dict(matplotlib.rcParams) == before
+
+
+def data(ax, k=0):
+    return tuple(np.asarray(x) for x in ax.lines[k].get_data())
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()] if ax.get_legend() else []
+
+
+def rendered(ax):
+    """Draw it in earnest: a warning while drawing is an error."""
+    ax.figure.canvas.draw()
+    return ax
+
+
+# --------------------------------------------------------------- response
+
+
+def test_response_draws_the_output():
+    run = ss.simulate(SPRING, np.ones(300), dt=0.1)
+    ax = rendered(ss.plot.response(run))
+    t, y = data(ax)
+    np.testing.assert_array_equal(t, run.t)
+    np.testing.assert_array_equal(y, run.y)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (s)", "output")
+    assert len(ax.lines) == 1
+    assert legend(ax) == []
+
+
+def test_response_of_a_system_is_its_step_response():
+    ax = ss.plot.response(LAG)
+    np.testing.assert_array_equal(data(ax)[1], ss.step_response(LAG).y)
+    assert ax.get_xlabel() == "time (year)"
+
+
+@pytest.mark.parametrize(("length", "marker"), [(100, "o"), (101, "None")])
+def test_few_samples_are_dots(length, marker):
+    ax = ss.plot.response(ss.simulate(DIGITAL, np.ones(length)))
+    assert ax.lines[0].get_marker() == marker
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_response_may_be_almost_empty(length):
+    assert len(data(rendered(ss.plot.response(ss.simulate(DIGITAL, np.ones(length)))))[1]) == length
+
+
+def test_response_over_dates_names_no_unit():
+    dates = np.array(["1958-03-29", "1958-04-05", "1958-05-17"], "datetime64[D]")
+    ax = rendered(ss.plot.response(ss.simulate(LAG, [1.0, 2.0, 0.0], t=dates)))
+    assert ax.get_xlabel() == "time"
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), dates)
+
+
+def test_response_shows_reset_gaps():
+    run = ss.simulate(DIGITAL, [1.0, np.nan, 1.0, 1.0], gaps="reset")
+    np.testing.assert_array_equal(data(rendered(ss.plot.response(run)))[1], run.y)
+
+
+def test_outputs_are_lines_of_one_axes():
+    run = ss.simulate(WIDE, np.ones((50, 3)), dt=0.1)
+    ax = ss.plot.response(run, label="pushed")
+    assert legend(ax) == ["pushed, output 0", "pushed, output 1"]
+    for k in range(2):
+        np.testing.assert_array_equal(data(ax, k)[1], run.y[:, k])
+
+
+@pytest.mark.parametrize("verb", [ss.step_response, ss.impulse_response])
+@pytest.mark.parametrize("system", [WIDE, ss.discretize(WIDE, 0.1, "foh")])
+def test_standard_responses_are_a_grid(verb, system):
+    run = verb(system)
+    axes = ss.plot.response(run)
+    assert axes.shape == (2, 3)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_array_equal(data(axes[i, j])[1], run.y[:, i, j])
+    assert [ax.get_title() for ax in axes[0]] == ["input 0", "input 1", "input 2"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["output 0", "output 1"]
+    assert {ax.get_xlabel() for ax in axes[-1]} == {"time (s)"}
+
+
+def test_batches_are_lines():
+    run = ss.step_response(BATCH)
+    ax = ss.plot.response(run)
+    assert legend(ax) == ["batch 0", "batch 1", "batch 2"]
+    for k in range(3):
+        np.testing.assert_array_equal(data(ax, k)[1], run.y[k, :, 0, 0])
+
+
+def test_a_batch_of_signals_is_not_taken_for_inputs():
+    run = ss.simulate(DIGITAL, np.ones((3, 20, 1)))  # y (3, 20, 1), as an impulse response could be
+    ax = ss.plot.response(run)
+    assert len(ax.lines) == 3
+    np.testing.assert_array_equal(data(ax, 2)[1], run.y[2, :, 0])
+
+
+def test_a_batch_of_steps_has_stamps_of_its_own():
+    systems = ss.discretize(SPRING, [0.1, 0.3], "zoh")
+    ax = ss.plot.response(ss.simulate(systems, np.ones((20, 1))))
+    np.testing.assert_allclose([data(ax, k)[0][-1] for k in range(2)], [1.9, 5.7], rtol=1e-15)
+
+
+def test_a_large_batch_is_not_named():
+    ax = ss.plot.response(ss.simulate(DIGITAL, np.ones((30, 20, 1))), label="all")
+    assert len(ax.lines) == 30
+    assert legend(ax) == ["all"]
+
+
+def test_complex_output_is_two_lines():
+    turn = ss.DiscreteSystem([[0.9j]], [[1.0]], [[1.0]], dt=1.0)
+    run = ss.simulate(turn, np.ones(10))
+    ax = rendered(ss.plot.response(run, label="turn"))
+    np.testing.assert_array_equal(data(ax, 0)[1], run.y.real)
+    np.testing.assert_array_equal(data(ax, 1)[1], run.y.imag)
+    assert legend(ax) == ["turn", "turn, imaginary"]
+
+
+def test_given_axes_keep_their_look():
+    _, ax = plt.subplots()
+    ax.set(xlabel="mine")
+    ax.plot([0, 1], [0, 1])
+    assert ss.plot.response(SPRING, ax=ax, label="spring") is ax
+    assert ax.get_xlabel() == "mine"
+    assert ax.spines["top"].get_visible()
+    assert ax.lines[1].get_color() == plt.rcParams["axes.prop_cycle"].by_key()["color"][1]
+
+
+def test_two_responses_share_axes():
+    ax = ss.plot.response(SPRING, label="analog")
+    ss.plot.response(DIGITAL, ax=ax, label="digital")
+    assert legend(ax) == ["analog", "digital"]
+    assert ax.lines[0].get_color() != ax.lines[1].get_color()
+
+
+# --------------------------------------------------------------- bode
+
+
+@pytest.mark.parametrize(("hz", "per"), [(False, 1.0), (True, 2 * np.pi)])
+@pytest.mark.parametrize("system", [SPRING, DIGITAL])
+def test_bode_draws_the_frequency_response(system, hz, per):
+    omega, h = ss.frequency_response(system, np.geomspace(0.1, 6.0, 50))
+    magnitude, phase = ss.plot.bode(system, omega=omega, hz=hz)
+    rendered(magnitude)
+    for ax, expected in ((magnitude, 20 * np.log10(abs(h))), (phase, np.degrees(np.unwrap(np.angle(h))))):
+        np.testing.assert_allclose(data(ax)[0], omega / per, rtol=1e-15)
+        np.testing.assert_allclose(data(ax)[1], expected, rtol=1e-13, atol=1e-12)
+        assert ax.get_xscale() == "log"
+    assert (magnitude.get_ylabel(), phase.get_ylabel()) == ("magnitude (dB)", "phase (°)")
+
+
+@pytest.mark.parametrize(
+    ("unit", "hz", "label"),
+    [
+        ("s", False, "frequency (rad/s)"),
+        ("s", True, "frequency (Hz)"),
+        ("year", False, "frequency (rad/year)"),
+        ("year", True, "frequency (cycles/year)"),
+    ],
+)
+def test_bode_names_its_unit(unit, hz, label):
+    _, phase = ss.plot.bode(ss.from_zpk([], [-1.0], 1.0, time_unit=unit), hz=hz)
+    assert phase.get_xlabel() == label
+
+
+def test_bode_takes_a_frequency_response():
+    response = ss.frequency_response(SPRING)
+    magnitude, _ = ss.plot.bode(response)
+    np.testing.assert_array_equal(data(magnitude)[0], response.omega)
+
+
+@pytest.mark.parametrize(("hz", "at"), [(False, 2 * np.pi), (True, 1.0)])
+def test_nyquist_is_a_thin_line(hz, at):
+    for ax in ss.plot.bode([DIGITAL, SPRING], hz=hz):
+        lines = [line for line in ax.lines if len(set(line.get_xdata())) == 1]
+        assert [line.get_xdata()[0] for line in lines] == [pytest.approx(at)]
+        assert lines[0].get_linewidth() < 1
+
+
+def test_bode_of_several_channels_is_a_grid():
+    omega, h = ss.frequency_response(WIDE, [0.5, 1.0, 3.0])
+    grid = ss.plot.bode(WIDE, omega=omega)
+    assert grid.shape == (4, 3)
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_allclose(data(grid[2 * i, j])[1], 20 * np.log10(abs(h[:, i, j])), rtol=1e-14)
+        np.testing.assert_allclose(np.exp(1j * np.radians(data(grid[2 * i + 1, j])[1])), h[:, i, j] / abs(h[:, i, j]))
+    assert [ax.get_ylabel() for ax in grid[:, 0]] == [
+        "output 0\nmagnitude (dB)", "output 0\nphase (°)",
+        "output 1\nmagnitude (dB)", "output 1\nphase (°)",
+    ]  # fmt: skip
+    assert [ax.get_title() for ax in grid[0]] == ["input 0", "input 1", "input 2"]
+    assert {ax.get_xlabel() for ax in grid[-1]} == {"frequency (rad/s)"}
+
+
+def test_bode_of_a_batch_is_lines():
+    omega, h = ss.frequency_response(BATCH, [0.5, 1.0])
+    magnitude, _ = ss.plot.bode(BATCH, omega=omega)
+    assert legend(magnitude) == ["batch 0", "batch 1", "batch 2"]
+    np.testing.assert_allclose(data(magnitude, 1)[1], 20 * np.log10(abs(h[1, :, 0, 0])))
+
+
+def test_magnitude_zero_leaves_a_gap():
+    notch = ss.from_zpk([2j, -2j], [-1.0, -1.0], 1.0)
+    magnitude, phase = ss.plot.bode(notch, omega=[1.0, 2.0, 3.0])
+    rendered(magnitude)
+    for ax in (magnitude, phase):
+        assert np.isnan(data(ax)[1]).tolist() == [False, True, False]
+
+
+def test_a_silent_system_can_be_drawn():
+    magnitude, phase = ss.plot.bode(0.0 * SPRING)
+    rendered(magnitude)
+    assert np.isnan(data(magnitude)[1]).all()
+    assert np.isnan(data(phase)[1]).all()
+
+
+def test_a_pole_on_the_axis_leaves_a_gap():
+    oscillator = ss.ContinuousSystem([[0, 1], [-4, 0]], [[0], [1]], [[1, 0]])
+    magnitude, _ = ss.plot.bode(oscillator, omega=[1.0, 2.0, 3.0])
+    assert np.isnan(data(rendered(magnitude))[1]).tolist() == [False, True, False]
+
+
+def test_a_zero_at_nyquist_does_not_flatten_the_picture():
+    magnitude, _ = ss.plot.bode(ss.discretize(SPRING, 0.5, "bilinear"))
+    assert data(magnitude)[1].min() < -250
+    assert magnitude.get_ylim()[0] > -200
+
+
+def test_a_flat_line_is_not_a_picture_of_rounding():
+    allpass = ss.from_zpk([1.0], [-1.0], 1.0)
+    magnitude, _ = ss.plot.bode(allpass)
+    low, high = magnitude.get_ylim()
+    assert high - low == pytest.approx(1.0)
+
+
+def test_phase_starts_at_or_above_minus_180():
+    double = ss.from_tf([1.0], [1.0, 0.0, 0.0])
+    for system in (double, ss.discretize(double, 0.1, "zoh")):
+        _, phase = ss.plot.bode(system, omega=[1e-3, 1e-2])
+        assert data(phase)[1] == pytest.approx([-180, -180], abs=0.1)
+
+
+def test_a_differentiator_starts_at_180():
+    band = ss.from_tf([1.0, 0.0, 0.0], [1.0, 0.02, 2.0001, 0.02, 1.0])  # narrow: 180° but for a hair
+    for system in (band, ss.discretize(band, 0.01, "bilinear")):
+        _, phase = ss.plot.bode(system, omega=np.geomspace(1e-3, 1e1, 20_000))
+        assert data(phase)[1][[0, -1]] == pytest.approx([180, -180], abs=1.0)
+
+
+def test_phase_of_a_negative_gain_starts_below_180():
+    _, phase = ss.plot.bode(-1.0 * LAG, omega=[1e-3, 2e-3, 1e3])
+    assert data(phase)[1][[0, -1]] == pytest.approx([180, 90], abs=0.1)
+
+
+def test_phase_of_one_point():
+    _, phase = ss.plot.bode(SPRING, omega=[2.0])
+    assert data(phase)[1] == pytest.approx([-90])
+
+
+def test_phase_is_unwrapped():
+    lags = ss.from_zpk([], [-1.0] * 6, 1.0)
+    _, phase = ss.plot.bode(lags)
+    assert data(phase)[1][-1] == pytest.approx(-540, abs=5)
+
+
+def test_frequencies_at_or_below_zero_are_left_out():
+    magnitude, _ = ss.plot.bode(SPRING, omega=[2.0, 0.0, -1.0, 1.0])
+    assert data(magnitude)[0].tolist() == [1.0, 2.0]
+
+
+def test_several_systems_are_named_by_their_method():
+    systems = [SPRING, DIGITAL, ss.discretize(SPRING, 0.5, ss.Bilinear(prewarp=2.0))]
+    magnitude, _ = ss.plot.bode(systems)
+    assert legend(magnitude) == ["system 0", "FirstOrderHold, dt=0.5", "Bilinear(prewarp=2.0), dt=0.5"]
+    named, _ = ss.plot.bode(systems, label=["a", "b", "c"])
+    assert legend(named) == ["a", "b", "c"]
+
+
+def test_bode_draws_on_given_axes():
+    _, axes = plt.subplots(2)
+    ss.plot.bode(SPRING, axes=axes, label="analog")
+    magnitude, phase = ss.plot.bode(DIGITAL, axes=axes, label="digital")
+    assert magnitude is axes[0]
+    assert phase is axes[1]
+    assert legend(magnitude) == ["analog", "digital"]
+
+
+# --------------------------------------------------------------- poles
+
+
+def marks(ax, marker):
+    return [
+        complex(x, y) for line in ax.lines if line.get_marker() == marker for x, y in zip(*line.get_data(), strict=True)
+    ]
+
+
+def test_poles_and_zeros_of_a_continuous_system():
+    system = ss.from_zpk([-2.0], [-1 + 3j, -1 - 3j], 1.0, time_unit="week")
+    ax = rendered(ss.plot.poles(system))
+    assert sorted(marks(ax, "x"), key=lambda p: p.imag) == [-1 - 3j, -1 + 3j]
+    assert marks(ax, "o") == [-2.0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("real part (1/week)", "imaginary part (rad/week)")
+    assert ax.get_aspect() == 1.0
+    low, high = ax.get_xlim()
+    assert low < 0 < high
+
+
+def test_poles_of_a_discrete_system_have_the_unit_circle():
+    ax = ss.plot.poles(DIGITAL)
+    circle = [line for line in ax.lines if len(line.get_xdata()) > 100]
+    assert len(circle) == 1
+    np.testing.assert_allclose(np.hypot(*circle[0].get_data()), 1.0)
+    assert ax.get_xlabel() == "real part of z"
+
+
+def test_repeated_roots_are_counted():
+    ax = ss.plot.poles(ss.from_zpk([-5.0, -5.0, -5.0], [-1.0, -1.0, -2.0, -3.0], 1.0))
+    assert sorted(text.get_text() for text in ax.texts) == ["2", "3"]
+    assert len(ss.plot.poles(SPRING).texts) == 0
+
+
+def test_a_system_without_roots_can_be_drawn():
+    assert marks(rendered(ss.plot.poles(ss.from_zpk([], [], 2.0))), "x") == []
+
+
+def test_members_of_a_batch_have_colours():
+    ax = ss.plot.poles(BATCH)
+    colours = {line.get_color() for line in ax.lines if line.get_marker() == "x"}
+    assert len(colours) == 3
+    assert sorted(p.real for p in marks(ax, "x")) == [-4, -2, -1]
+
+
+# --------------------------------------------------------------- errors
+
+RUN = ss.simulate(DIGITAL, np.ones(4))
+FREQUENCIES = ss.frequency_response(SPRING)
+_, AX = plt.subplots()
+plt.close("all")
+
+ERRORS = [
+    (lambda: ss.plot.response(np.ones(3)), TypeError, r"got ndarray; write plot\.response\(statespace\.simulate"),
+    (lambda: ss.plot.response(FREQUENCIES), TypeError, r"got FrequencyResponse; write plot\.bode\(result\)"),
+    (lambda: ss.plot.response(SPRING, ax=3), TypeError, r"ax must be matplotlib axes, got int; write figure, ax ="),
+    (lambda: ss.plot.response(SPRING, ax=[AX, AX]), ValueError, r"ax must hold 1 axes, 1 × 1, got 2"),
+    (lambda: ss.plot.response(WIDE, ax=AX), ValueError, r"ax must hold 6 axes, 2 × 3, got 1; .*plt\.subplots\(2, 3\)"),
+    (lambda: ss.plot.bode(3), TypeError, r"draws systems and FrequencyResponses, got int; write plot\.bode"),
+    (lambda: ss.plot.bode(RUN), TypeError, r"got Response; a Response is drawn by plot\.response\(result\)"),
+    (lambda: ss.plot.bode([]), ValueError, r"empty list; give at least one system"),
+    (lambda: ss.plot.bode([SPRING, WIDE]), ValueError, r"same outputs and inputs, got \[\(1, 1\), \(2, 3\)\]"),
+    (lambda: ss.plot.bode([SPRING, LAG]), ValueError, r"same time_unit, got \['s', 'year'\]"),
+    (lambda: ss.plot.bode(FREQUENCIES, omega=[1.0]), ValueError, r"leave omega out"),
+    (lambda: ss.plot.bode(SPRING, omega=[0.0, -1.0]), ValueError, r"omega holds no frequency above 0"),
+    (lambda: ss.plot.bode([SPRING, DIGITAL], label="one"), ValueError, r"each of the 2 systems, got 1 labels"),
+    (lambda: ss.plot.bode(SPRING, axes=AX), ValueError, r"axes must hold 2 axes, 2 × 1, got 1"),
+    (lambda: ss.plot.bode(SPRING, axes="here"), TypeError, r"axes must be matplotlib axes, got str"),
+    (lambda: ss.plot.poles(RUN), TypeError, r"got Response; write plot\.poles\(result\.system\)"),
+    (lambda: ss.plot.poles([-1.0]), TypeError, r"poles draws a ContinuousSystem or DiscreteSystem, got list"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "kind", "text"), ERRORS)
+def test_wrong_arguments_say_what_to_write(call, kind, text):
+    with pytest.raises(kind, match=text):
+        call()
+    assert plt.get_fignums() == []
+
+
+def test_missing_matplotlib_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r'python -m pip install "statespace-toolkit\[plot\]"'):
+        ss.plot.bode(SPRING)
+
+
+def test_importing_plot_imports_no_matplotlib():
+    code = "import sys, statespace.plot; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
