@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from statespace import plot as plot
+    import statespace.plot as plot
     from statespace.arrays import AccuracyWarning as AccuracyWarning
     from statespace.conversion import from_ba as from_ba
     from statespace.conversion import from_sos as from_sos

@@ -7,7 +7,9 @@ the entire functions φ1, φ2 that every discretization is made of, elementwise.
 from __future__ import annotations
 
 import math
+import os
 import sys
+import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,9 +24,19 @@ class AccuracyWarning(UserWarning):
     --------
     >>> import warnings
     >>> import statespace as ss
-    >>> warnings.simplefilter("error", ss.AccuracyWarning)  # make every loss an error
-    >>> warnings.resetwarnings()
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ss.AccuracyWarning)  # make every loss an error
+    ...     digital = ss.discretize(ss.from_zpk([], [-1.0], 1.0), 0.1, "bilinear")
     """
+
+
+def warn_of_loss(message: str) -> None:
+    """Warn of lost accuracy at the line of the user: the first frame outside this package."""
+    package = os.path.dirname(__file__)
+    level, frame = 1, sys._getframe()
+    while frame is not None and os.path.dirname(frame.f_code.co_filename).startswith(package):
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    warnings.warn(message, AccuracyWarning, stacklevel=level)
 
 
 # --------------------------------------------------------------- which library
@@ -110,6 +122,12 @@ def shorten(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def check_choice(value: Any, known: tuple[str, ...], name: str) -> None:
+    """Raise unless a value is one of the words of an option."""
+    if not (isinstance(value, str) and value in known):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {shorten(value)}")
+
+
 def frozen(array: Array) -> Array:
     """Return a read-only copy of an array."""
     copy = np.array(array)
@@ -144,11 +162,13 @@ def as_step(dt: Any, fs: Any = None, *, what: str) -> Array:
     name, value = ("dt", dt) if fs is None else ("fs", fs)
     if isinstance(value, (bool, str)):
         raise TypeError(f"{name} must be a number, got {value!r}")
+    if isinstance(value, np.timedelta64):
+        raise TypeError(f"{name} must be a number in the system's unit of time, got {value!r}; divide by that unit")
     array = as_numbers(value, name)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} must be real, got {shorten(value)}")
     array = array.astype(np.float64)
-    if not (np.all(np.isfinite(array)) and np.all(array > 0)):
+    if not (array.size and np.all(np.isfinite(array)) and np.all(array > 0)):
         raise ValueError(f"{name} must be positive and finite, got {shorten(value)}")
     return array if fs is None else 1.0 / array
 
@@ -197,8 +217,3 @@ def phi1_minus_phi2(z: Array) -> Array:
     far = np.where(near, 1.0, z)
     closed = ((far - 1.0) * np.exp(far) + 1.0) / far / far  # never far², which overflows at 1e154
     return np.where(near, _taylor(np.where(near, z, 0.0), _RAMP_TAYLOR), closed)
-
-
-def is_imported(library: str) -> bool:
-    """Whether the user has imported a library; never imports it to find out."""
-    return library in sys.modules

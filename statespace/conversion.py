@@ -15,7 +15,15 @@ from statespace.structure import Cascade, DelayLine
 from statespace.structure.cascade import in_sections
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
-_REQUIRED: Any = object()
+
+class _Required:
+    """Stands for an argument that must be written out."""
+
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+_REQUIRED: Any = _Required()
 
 
 def from_zpk(
@@ -27,7 +35,7 @@ def from_zpk(
     ----------
     z, p : array_like, (..., nz) and (..., np)
         Zeros and poles, in rad per unit of time (continuous) or in the z-plane (discrete). When every
-        complex one has its conjugate the system is real. Batch axes lead.
+        complex one has its conjugate, to 1e-10, the system is real and the pair made exact. Batch axes lead.
     k : float or array_like, (...)
         Gain.
     dt, fs : float, optional
@@ -60,10 +68,16 @@ def from_zpk(
     zeros, poles, gain = as_coefficients(z, "z"), as_coefficients(p, "p"), as_coefficients(k, "k")
     if zeros.ndim < 1 or poles.ndim < 1:
         raise ValueError(f"z and p must have an axis, (..., nz) and (..., np), got {zeros.shape=}, {poles.shape=}")
+    if gain.size == 0 or 0 in zeros.shape[:-1] + poles.shape[:-1]:
+        raise ValueError(f"k must be a number, or one for each system of a batch, got {gain.shape=}, {zeros.shape=}")
     if zeros.shape[-1] > poles.shape[-1]:
         raise ValueError(_improper(zeros.shape[-1], poles.shape[-1]))
     step = None if dt is None and fs is None else as_step(dt, fs, what="from_zpk")
-    batch = np.broadcast_shapes(zeros.shape[:-1], poles.shape[:-1], gain.shape)
+    try:
+        batch = np.broadcast_shapes(zeros.shape[:-1], poles.shape[:-1], gain.shape)
+    except ValueError:
+        shapes = f"z {zeros.shape[:-1]}, p {poles.shape[:-1]}, k {gain.shape}"
+        raise ValueError(f"the batch axes do not broadcast, got {shapes}") from None
     zeros, poles = (np.broadcast_to(x, (*batch, x.shape[-1])).astype(complex) for x in (zeros, poles))
     gain = np.broadcast_to(gain, batch)
     paired = [_paired(zeros[i], poles[i], discrete=step is not None) for i in np.ndindex(batch)]
@@ -287,16 +301,34 @@ def _paired(zeros: Array, poles: Array, *, discrete: bool) -> tuple[Array, Array
     sections.sort(key=lambda section: min(_margin(q, discrete) for q in section))
     single = real[-1:] if n % 2 else []
     infinite = n - len(zeros)
+    rest = [_zero_of_single(q, poles, zero_real, infinite) for q in single]
+    infinite -= sum(np.isinf(q) for q in rest)
     chosen = []
     for k, section in enumerate(sections):
         left = len(sections) - k
         chosen.append(_nearest(section[0], zero_pairs, zero_real, infinite, left))
         infinite -= sum(np.isinf(q) for q in chosen[-1])
-    rest = zero_real + [complex(np.inf)] * infinite
     sections, chosen = sections[::-1], chosen[::-1]  # the least damped section last
     flat_poles = [q for section in sections for q in section] + single
     flat_zeros = [q for pair in chosen for q in pair] + rest
     return np.array(flat_poles, complex), np.array(flat_zeros, complex)
+
+
+def _distance(a: complex, b: complex) -> float:
+    """Relative distance of two roots, from 0 to 1 for those of one sign: decades apart is far."""
+    return abs(a - b) / max(abs(a) + abs(b), 1e-300)
+
+
+def _zero_of_single(pole: complex, poles: Array, real: list[complex], infinite: int) -> complex:
+    """Take the real zero that is nearer to a single pole than to any other, or the one at infinity."""
+    if not real:
+        return complex(np.inf)
+    zero = min(real, key=lambda q: _distance(q, pole))
+    others = [_distance(zero, complex(q)) for q in poles if q != pole]
+    if infinite > 0 and min(others, default=1.0) <= _distance(zero, pole):
+        return complex(np.inf)
+    real.remove(zero)
+    return zero
 
 
 def _margin(pole: complex, discrete: bool) -> float:
@@ -307,16 +339,16 @@ def _margin(pole: complex, discrete: bool) -> float:
 def _nearest(pole: complex, pairs: list[complex], real: list[complex], infinite: int, left: int) -> list[complex]:
     """Take two zeros for a section of two poles, out of what is left for ``left`` such sections."""
     candidates = pairs + real
-    nearest = min(candidates, key=lambda q: abs(q - pole), default=None)
+    nearest = min(candidates, key=lambda q: _distance(q, pole), default=None)
     if pairs and (nearest in pairs or len(pairs) >= left):
-        q = min(pairs, key=lambda q: abs(q - pole))
+        q = min(pairs, key=lambda q: _distance(q, pole))
         pairs.remove(q)
         return [q, q.conjugate()]
     taken: list[complex] = []
     # Zeros at infinity are spread evenly, so that a band-pass is made of band-passes.
     spread = min(2, -(-max(infinite, 0) // left)) if infinite else 0
     while real and len(taken) < 2 - spread:
-        q = min(real, key=lambda q: abs(q - pole))
+        q = min(real, key=lambda q: _distance(q, pole))
         real.remove(q)
         taken.append(q)
     return taken + [complex(np.inf)] * (2 - len(taken))

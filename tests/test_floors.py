@@ -31,6 +31,7 @@ STANDARD = {
     "html",
     "importlib",
     "math",
+    "os",
     "sys",
     "typing",
     "warnings",

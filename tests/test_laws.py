@@ -36,7 +36,9 @@ def drawn_signal(system, length, seed):
 
 def scale_of(system, y, *states):
     """What rounding is measured against: the output, and what the states contribute to it."""
-    inner = max((np.abs(system.C).sum(axis=-1).max(initial=0.0) * np.abs(x).max(initial=0.0) for x in states), default=0)
+    inner = max(
+        (np.abs(system.C).sum(axis=-1).max(initial=0.0) * np.abs(x).max(initial=0.0) for x in states), default=0
+    )
     return max(np.abs(y).max(initial=0.0), inner, 1e-300)
 
 
@@ -52,9 +54,9 @@ def test_semigroup(system, dt):
     norm = 1 + np.abs(np.asarray(system.A)).sum() * dt
     # eps·‖ΔA‖ on both sides, with the squarings of the larger one.
     assert np.max(np.abs(a @ a - np.asarray(twice.A))) <= 1e-15 * norm * max(1, np.abs(a).max()) ** 2 * 4
-    assert np.max(np.abs(a @ b + b - twice.B), initial=0) <= 1e-15 * norm * max(np.abs(b).max(initial=0), 1e-300) * 8 * (
-        1 + np.abs(a).max()
-    )
+    assert np.max(np.abs(a @ b + b - twice.B), initial=0) <= 1e-15 * norm * max(
+        np.abs(b).max(initial=0), 1e-300
+    ) * 8 * (1 + np.abs(a).max())
 
 
 @given(continuous(), STEPS, st.sampled_from(sorted(METHODS)), SEEDS)
@@ -89,7 +91,9 @@ def test_similarity_invariance(system, dt, method, seed):
     one, other = (ss.impulse_response(ss.discretize(s, dt, method), 30).y for s in (system, turned))
     # Rotating A rounds it by eps·‖A‖, which 30 steps of dt remember; the input-state-output gain bounds the rest.
     moved = np.finfo(float).eps * (1 + np.linalg.norm(a) * dt * 30)
-    gain = np.linalg.norm(b) * np.linalg.norm(c) * max(dt, 1.0) * (1 + np.linalg.norm(np.asarray(a))) + np.linalg.norm(d)
+    gain = np.linalg.norm(b) * np.linalg.norm(c) * max(dt, 1.0) * (1 + np.linalg.norm(np.asarray(a))) + np.linalg.norm(
+        d
+    )
     assert np.max(np.abs(one - other)) <= 300 * moved * gain
 
 

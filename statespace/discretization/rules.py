@@ -14,14 +14,13 @@ and for one step after another, `MATRICES` for dense state matrices.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-from statespace.arrays import AccuracyWarning, Array, phi1, phi1_minus_phi2, phi2, shorten
+from statespace.arrays import Array, check_choice, phi1, phi1_minus_phi2, phi2, shorten, warn_of_loss
 from statespace.structure.matrices import Exponentials, balanced, exponentials, identity_like, solve
 
 Tap: TypeAlias = Literal["previous", "current"]
@@ -86,6 +85,11 @@ class ZeroOrderHold:
         "previous": the step from k−1 to k holds u[k−1]. "current": it holds u[k], one sample
         earlier for D = 0; this is what S4 and S5 call "zoh", named "s4_zoh" here.
 
+    Raises
+    ------
+    ValueError
+        The tap is not one of the two words.
+
     References
     ----------
     G. F. Franklin, J. D. Powell, M. Workman, *Digital Control of Dynamic Systems*, 3rd ed., section 4.3.3.
@@ -100,7 +104,7 @@ class ZeroOrderHold:
     tap: Tap = "previous"
 
     def __post_init__(self) -> None:
-        _check_tap(self.tap)
+        check_choice(self.tap, get_args(Tap), "tap")
 
     def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
@@ -175,6 +179,11 @@ class ExponentialTrapezoidal:
     w : float
         Weight of the current sample, 0 to 1.
 
+    Raises
+    ------
+    ValueError
+        w is not a number from 0 to 1.
+
     References
     ----------
     M. Hochbruck, A. Ostermann, "Exponential integrators", Acta Numerica 19 (2010), section 2.1 (the
@@ -213,6 +222,11 @@ class GeneralizedBilinear:
     ----------
     w : float
         0 is forward Euler, ½ Tustin's rule, 1 backward Euler.
+
+    Raises
+    ------
+    ValueError
+        w is not a number from 0 to 1.
 
     References
     ----------
@@ -254,6 +268,11 @@ class Bilinear:
     tap : {"previous", "current"}
         "current" gives B̄ = Δ (1 − z/2)⁻¹ B on u[k] alone: what S4 calls "bilinear", named "s4_bilinear".
 
+    Raises
+    ------
+    ValueError
+        prewarp is not a positive number, or the tap is not one of the two words.
+
     References
     ----------
     A. V. Oppenheim, R. W. Schafer, *Discrete-Time Signal Processing*, 3rd ed., section 7.2.2.
@@ -271,9 +290,9 @@ class Bilinear:
     tap: Tap = "previous"
 
     def __post_init__(self) -> None:
-        _check_tap(self.tap)
+        check_choice(self.tap, get_args(Tap), "tap")
         p = self.prewarp
-        if p is not None and not (isinstance(p, (int, float, np.number)) and np.isrealobj(p) and 0 < p < np.inf):
+        if p is not None and not (_is_real(p) and 0 < p < np.inf):
             raise ValueError(f"prewarp must be a positive angular frequency, got {shorten(p)}")
 
     @property
@@ -380,17 +399,16 @@ def refuse_pole_at_the_step(r: Array, w: float) -> None:
         )
     if largest > 1e8:
         digits = round(np.log10(largest))
-        warnings.warn(f"a pole lies close to 1/(w·dt) with w={w:g}: about {digits} digits are lost", AccuracyWarning, 6)
+        warn_of_loss(f"a pole lies close to 1/(w·dt) with w={w:g}: about {digits} digits are lost")
 
 
 def _check_weight(w: Any, name: str) -> None:
-    if not (isinstance(w, (int, float, np.number)) and np.isrealobj(w) and 0 <= w <= 1):
-        raise ValueError(f"{name}(w) needs a weight from 0 to 1, got {w!r}")
+    if not (_is_real(w) and 0 <= w <= 1):
+        raise ValueError(f"{name}(w) needs a weight from 0 to 1, got {shorten(w)}")
 
 
-def _check_tap(tap: Any) -> None:
-    if tap not in get_args(Tap):
-        raise ValueError(f"tap must be one of {', '.join(map(repr, get_args(Tap)))}, got {tap!r}")
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isrealobj(value))
 
 
 # --------------------------------------------------------------- names

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_numbers, as_step
+from statespace.arrays import Array, as_coefficients, as_step, shorten
 from statespace.discretization.rules import MATRICES, Factors, Method, as_method
 from statespace.discretization.sections import is_substitution, section_states, substituted, warped, weight
 from statespace.structure import Cascade, Dense, Diagonal
@@ -120,7 +120,15 @@ def _mapped_poles(system: ContinuousSystem, step: Array, rule: Method) -> Array 
     return rule.factors(system.A.poles, step[..., None]).alpha
 
 
-def initial_state(system: ContinuousSystem, dt: Any, method: Method | str, x0: Any = None, u0: Any = None) -> Array:
+def initial_state(
+    system: ContinuousSystem,
+    dt: Any = None,
+    method: Method | str = "zoh",
+    x0: Any = None,
+    u0: Any = None,
+    *,
+    fs: Any = None,
+) -> Array:
     """State of the discretized system that belongs to a physical state: w_0 = x(0) − γ B u(0).
 
     Rules with a current tap (foh, bilinear, backward Euler, impulse, …) shift the state by the input.
@@ -138,6 +146,8 @@ def initial_state(system: ContinuousSystem, dt: Any, method: Method | str, x0: A
         Physical state x(0); zero when omitted.
     u0 : array_like, (..., m), optional
         Input at time 0; zero when omitted.
+    fs : float or array_like
+        Samples per unit of time, instead of dt.
 
     Returns
     -------
@@ -165,7 +175,7 @@ def initial_state(system: ContinuousSystem, dt: Any, method: Method | str, x0: A
     """
     if not isinstance(system, ContinuousSystem):
         raise TypeError(f"initial_state needs the ContinuousSystem before discretization, got {type(system).__name__}")
-    step, rule = as_step(dt, what="initial_state"), as_method(method)
+    step, rule = as_step(dt, fs, what="initial_state"), as_method(method)
     x = _vector(x0, system.state_size, "x0")
     u = _vector(u0, system.n_inputs, "u0")
     if isinstance(system.A, Cascade) and is_substitution(rule):
@@ -182,7 +192,7 @@ def shift_matrix(system: ContinuousSystem, step: Array, rule: Method) -> Array:
 def _vector(value: Any, size: int, name: str) -> Array:
     if value is None:
         return np.zeros(size)
-    array = np.atleast_1d(as_numbers(value, name))
+    array = np.atleast_1d(as_coefficients(value, name))
     if array.shape[-1] != size:
         raise ValueError(f"{name} must have shape (..., {size}), got {array.shape}")
     return array
@@ -195,5 +205,5 @@ def _misplaced(options: dict[str, Any]) -> str:
     known = {"prewarp": bilinear, "prewarp_frequency": bilinear, "w_prewarp": bilinear, "alpha": gbt, "w": gbt}
     known["tap"] = "ZeroOrderHold(tap={})"
     if name in known:
-        return f"{name} belongs to the method: write method=statespace.{known[name].format(repr(value))}"
-    return f"discretize got an unexpected keyword {name}={value!r}; it takes dt or fs, and method"
+        return f"{name} belongs to the method: write method=statespace.{known[name].format(shorten(value))}"
+    return f"discretize got an unexpected keyword {name}={shorten(value)}; it takes dt or fs, and method"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from statespace.arrays import AccuracyWarning, Array, as_coefficients, as_signal, shorten
+from statespace.arrays import Array, as_coefficients, as_signal, shorten, warn_of_loss
 from statespace.scan import as_state, run
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
@@ -32,7 +31,7 @@ def filter(system: DiscreteSystem, x: Any, *, axis: int | None = None, state: An
     Returns
     -------
     y : ndarray
-        As x.
+        As x; a batch of systems that x has no axis for leads.
     state : ndarray, (..., state_size)
         Only where ``state`` is given: hand it to the next call to go on, bit for bit.
 
@@ -141,7 +140,7 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
     Warns
     -----
     AccuracyWarning
-        A pole lies within 1e-10 of that point: about ten digits are lost.
+        A pole of a discrete system lies within 1e-10 of 1: about ten digits are lost.
 
     References
     ----------
@@ -165,9 +164,7 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
     if np.any(distance == 0):
         raise ValueError(f"the system has a pole at {point:g}: it integrates a constant input and has no steady state")
     if np.any(distance < 1e-10) and point:
-        warnings.warn(
-            f"a pole lies within 1e-10 of {point:g}: the steady state has few correct digits", AccuracyWarning, 2
-        )
+        warn_of_loss(f"a pole lies within 1e-10 of {point:g}: the steady state has few correct digits")
     real = not (system.is_complex or u.dtype.kind == "c" or system.B.dtype.kind == "c")
     driven = system.B @ u[..., None]
     try:

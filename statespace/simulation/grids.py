@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_numbers, as_step, refuse_foreign, shorten
+from statespace.arrays import Array, as_numbers, as_step, shorten
 
 # Seconds in the units that datetime64 stamps can be converted to.
 _SECONDS = {
@@ -61,13 +61,12 @@ def irregular(stamps: Array, unit: str) -> Grid:
 
 def as_stamps(t: Any, unit: str) -> tuple[Array, Array, float]:
     """Stamps as given, their intervals in ``unit``, and how well the intervals are known."""
-    refuse_foreign(t, "t")
-    stamps = np.asarray(t)
+    dates = isinstance(t, np.ndarray) and t.dtype.kind == "M"
+    stamps = t if dates else as_numbers(t, "t")
     if stamps.ndim != 1:
         raise ValueError(f"t must be one row of stamps, (L,), got t.shape={stamps.shape}")
-    if stamps.dtype.kind == "M":
+    if dates:
         return _datetime_stamps(stamps, unit)
-    stamps = as_numbers(t, "t")
     if stamps.dtype.kind == "c":
         raise TypeError(f"t must be real, got dtype {stamps.dtype}")
     if not np.isfinite(stamps).all():

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, as_step, same_step, shorten
+from statespace.arrays import Array, as_signal, as_step, check_choice, same_step, shorten
 from statespace.discretization import discretize
 from statespace.discretization.verbs import shift_matrix
 from statespace.scan import as_state, broadcast_batch, run
@@ -94,15 +94,15 @@ def simulate(
     >>> spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
     >>> t, y = ss.simulate(spring, [1.0, 0.0, 0.0], t=[0.0, 1.0, 2.5])
     >>> y.round(4)
-    array([ 0.    ,  0.3001, -0.1756])
+    array([ 0.    ,  0.3145, -0.2047])
     """
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
         raise TypeError(
             f"simulate needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}; "
             "build one with from_zpk, from_sos or ContinuousSystem(A, B, C, D)"
         )
-    _check_choice(form, _FORMS, "form")
-    _check_choice(gaps, _GAPS, "gaps")
+    check_choice(form, _FORMS, "form")
+    check_choice(gaps, _GAPS, "gaps")
     signal = as_input(u, system)
     state = as_state(x0, system)
     broadcast_batch(system, signal, np.zeros(system.state_size) if state is None else state)
@@ -129,6 +129,8 @@ def as_input(u: Any, system: ContinuousSystem | DiscreteSystem) -> Array:
                 f"u has one channel, the system has {m} inputs; u.shape={signal.shape}; give (..., L, {m})"
             )
         return signal[:, None]
+    if signal.size == 0 and signal.shape[-1] != m:
+        raise ValueError(f"u holds nothing and has no {m} channels; u.shape={signal.shape}; give (..., L, {m})")
     if signal.shape[-1] != m:
         turned = "; channels are last: write numpy.swapaxes(u, -1, -2)" if signal.shape[-2] == m else ""
         wide = "; for a single-input system over many channels see statespace.filter" if m == 1 else ""
@@ -137,11 +139,6 @@ def as_input(u: Any, system: ContinuousSystem | DiscreteSystem) -> Array:
             f"u.shape={signal.shape}{turned or wide}"
         )
     return signal
-
-
-def _check_choice(value: Any, known: tuple[str, ...], name: str) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
 # --------------------------------------------------------------- discrete
@@ -190,7 +187,7 @@ def _continuous_grid(
 def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple[Any, Piece]:
     """What runs a piece of the record, and the system that does it."""
     hold = "zoh" if hold is None else hold
-    _check_choice(hold, tuple(HOLDS), "hold")
+    check_choice(hold, tuple(HOLDS), "hold")
     rule = HOLDS[hold]
     if grid.dt is None:
 
@@ -239,7 +236,10 @@ def _over_gaps(piece: Piece, u: Array, x0: Any, gaps: str, system: Any, states: 
     if gaps == "raise":
         advice = "gaps='drop' leaves those stamps out, gaps='reset' starts again from zero after them"
         if isinstance(system, DiscreteSystem):
-            advice = "gaps='reset' starts again from zero after them; a continuous system can drop them"
+            advice = (
+                "gaps='reset' starts again from zero after them, numpy.interp fills them; "
+                "a continuous system can drop them"
+            )
         raise ValueError(
             f"u holds NaN at {int(missing.sum())} of {len(missing)} stamps, the first at index "
             f"{int(np.argmax(missing))}; {advice}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, as_step
+from statespace.discretization import discretize
 from statespace.simulation.grids import as_stamps
 from statespace.simulation.response import Response
 from statespace.simulation.run import simulate
@@ -140,11 +141,10 @@ def _collect(system: Any, runs: list[Response]) -> Response:
     y: Array = np.stack([r.y for r in runs], axis=-1)
     if system.is_siso:
         y = y[..., 0, 0]
-    ran = (
-        system
-        if isinstance(system, DiscreteSystem) or not isinstance(runs[0].system, DiscreteSystem)
-        else runs[0].system
-    )
+    ran = runs[0].system
+    if system.n_inputs > 1:  # each run had one column; the system that ran is all of them
+        digital = isinstance(ran, DiscreteSystem) and isinstance(system, ContinuousSystem)
+        ran = discretize(system, ran.dt, ran.method) if digital else system
     return Response(runs[0].t, y, None, None, ran)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, FrozenArrays, as_coefficients, frozen
+from statespace.arrays import Array, FrozenArrays, as_coefficients, as_numbers, frozen, refuse_nonfinite
 
 
 class Sections(NamedTuple):
@@ -67,10 +67,8 @@ class Cascade(FrozenArrays):
 
     def __init__(self, poles: Any, zeros: Any, gains: Any) -> None:
         p, g = as_coefficients(poles, "poles").astype(complex), as_coefficients(gains, "gains")
-        z = np.asarray(zeros, dtype=object)
-        z = np.where(z == None, np.inf, z).astype(complex)  # noqa: E711, elementwise
-        z = np.where(np.isinf(z), complex(np.inf), z)
-        n = p.shape[-1]
+        z = _with_infinity(zeros)
+        n = p.shape[-1] if p.ndim else 0
         if n == 0 or z.shape != p.shape or g.shape != (*p.shape[:-1], (n + 1) // 2):
             raise ValueError(
                 "a Cascade needs n ≥ 1 poles, n zeros (None where there is none) and (n + 1) // 2 gains, "
@@ -164,6 +162,17 @@ class Cascade(FrozenArrays):
         zeros = np.array(self.zeros, dtype=object)
         zeros[np.isinf(self.zeros)] = None
         return f"Cascade({self.known_poles.tolist()}, {zeros.tolist()}, {self.gains.tolist()})"
+
+
+def _with_infinity(zeros: Any) -> Array:
+    """Zeros as complex numbers, inf where there is none; NaN is refused."""
+    if zeros is None or isinstance(zeros, list):
+        objects = np.asarray(zeros, dtype=object)
+        zeros = np.where(objects == None, np.inf, objects).tolist()  # noqa: E711, elementwise
+    z = as_numbers(zeros, "zeros").astype(complex)
+    absent = np.isinf(z)
+    refuse_nonfinite(np.where(absent, 0.0, z), "zeros")
+    return np.where(absent, complex(np.inf), z)
 
 
 def in_sections(values: Array, fill: complex) -> Array:

@@ -38,7 +38,7 @@ class DelayLine:
     length: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.length, (int, np.integer)) or self.length < 1:
+        if not isinstance(self.length, (int, np.integer)) or isinstance(self.length, bool) or self.length < 1:
             raise ValueError(f"length must be a positive integer, got {self.length!r}")
 
     @property

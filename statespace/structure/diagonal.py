@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, FrozenArrays, as_coefficients, frozen
+from statespace.arrays import Array, FrozenArrays, as_coefficients, frozen, shorten
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,7 +47,9 @@ class Diagonal(FrozenArrays):
     def __init__(self, poles: Any, pairs: bool = False) -> None:
         entries = as_coefficients(poles, "poles")
         if entries.ndim < 1:
-            raise ValueError(f"poles must have an axis of states, (..., n), got {poles!r}; write [{poles!r}]")
+            raise ValueError(f"poles must have an axis of states, (..., n), got {entries}; write [{entries}]")
+        if not isinstance(pairs, (bool, np.bool_)):
+            raise TypeError(f"pairs must be True or False, got {shorten(pairs)}")
         object.__setattr__(self, "diagonal", frozen(entries.astype(complex) if pairs else entries))
         object.__setattr__(self, "pairs", bool(pairs))
 

@@ -5,13 +5,12 @@ Structure and known poles are kept where the mathematics keeps them; elsewhere t
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from statespace.arrays import AccuracyWarning, Array, as_coefficients, as_numbers, refuse_foreign, same_step
+from statespace.arrays import Array, as_coefficients, refuse_foreign, same_step, shorten, warn_of_loss
 from statespace.structure import Cascade, Dense, Diagonal
 from statespace.structure.matrices import blocks
 from statespace.systems.properties import realization
@@ -196,7 +195,7 @@ def feedback(system: S, other: Any = None, *, sign: int = -1) -> S:
     Warns
     -----
     AccuracyWarning
-        The loop is nearly algebraic: the condition number above exceeds 1e8.
+        The loop is nearly algebraic: more than eight digits cancel in I − sign·D_other·D_system.
 
     References
     ----------
@@ -209,9 +208,11 @@ def feedback(system: S, other: Any = None, *, sign: int = -1) -> S:
     >>> ss.feedback(integrator).poles
     array([-3.+0.j])
     """
-    if sign not in (-1, 1):
-        raise ValueError(f"sign must be -1 or 1, got {sign!r}")
-    first, second = _both(system, np.eye(system.n_outputs) if other is None else other, "feedback")
+    if not (isinstance(sign, (int, float)) and sign in (-1, 1)):
+        raise ValueError(f"sign must be -1 or 1, got {shorten(sign)}")
+    if other is None:
+        other = np.eye(getattr(system, "n_outputs", 1))
+    first, second = _both(system, other, "feedback")
     if (first.n_outputs, first.n_inputs) != (second.n_inputs, second.n_outputs):
         raise ValueError(
             f"feedback: a system of {first.n_outputs} outputs and {first.n_inputs} inputs needs a return path of "
@@ -219,35 +220,42 @@ def feedback(system: S, other: Any = None, *, sign: int = -1) -> S:
         )
     (a1, b1, c1, d1), (a2, b2, c2, d2) = realization(first), realization(second)
     # u = E (r + sign (C2 x2 + D2 C1 x1)),  E = (I − sign D2 D1)⁻¹
-    e = _loop_inverse(np.eye(first.n_inputs) - sign * d2 @ d1)
+    one = np.eye(first.n_inputs)
+    e = _loop_inverse(one - sign * d2 @ d1, one + np.abs(d2) @ np.abs(d1))
     u_x1, u_x2 = sign * e @ d2 @ c1, sign * e @ c2
     y_x1, y_x2 = c1 + d1 @ u_x1, d1 @ u_x2
     a = blocks(a1 + b1 @ u_x1, b1 @ u_x2, b2 @ y_x1, a2 + b2 @ y_x2)
     return _with(first, second, Dense(a), _stack(b1 @ e, b2 @ d1 @ e, axis=-2), _stack(y_x1, y_x2, axis=-1), d1 @ e)
 
 
-def _loop_inverse(loop: Array) -> Array:
-    """Inverse of I − sign·D2·D1, refused where the loop is algebraic."""
-    condition = float(np.max(np.linalg.cond(loop), initial=0.0)) if loop.size else 1.0
-    # A difference of numbers near 1 is known to eps: below that size the loop cannot be told from singular.
-    smallest = float(np.min(np.linalg.svd(loop, compute_uv=False), initial=np.inf))
-    if condition * np.finfo(float).eps > 0.1 or smallest < 4 * np.finfo(float).eps:
+def _loop_inverse(loop: Array, terms: Array) -> Array:
+    """Inverse of I − sign·D2·D1, refused where the loop is algebraic.
+
+    The entries are sums whose terms have the size I + |D2||D1|, known to eps of that: rows and columns are
+    measured by it, so that the units of the channels do not matter.
+    """
+    rows = terms.max(axis=-1, initial=0.0)[..., :, None]
+    columns = (terms / rows).max(axis=-2, initial=0.0)[..., None, :]
+    smallest = float(np.min(np.linalg.svd(loop / rows / columns, compute_uv=False), initial=1.0))
+    if smallest < 4 * np.finfo(float).eps:
         raise ValueError(
             "feedback: the loop is algebraic, I − sign·D_other·D_system is singular; "
             "remove the direct feedthrough from one of the two paths"
         )
-    if max(condition, 1.0 / smallest) > 1e8:
-        digits = round(np.log10(max(condition, 1.0 / smallest)))
-        warnings.warn(f"feedback: the loop is nearly algebraic, about {digits} digits are lost", AccuracyWarning, 4)
+    if smallest < 1e-8:
+        warn_of_loss(f"feedback: the loop is nearly algebraic, about {-round(np.log10(smallest))} digits are lost")
     return np.linalg.inv(loop)
 
 
 def scaled(system: S, factor: Any) -> S:
     """Multiply the output by a number."""
     refuse_foreign(factor, "factor")
-    number = complex(factor) if np.iscomplexobj(factor) else float(factor)
+    try:
+        number = complex(factor) if np.iscomplexobj(factor) else float(factor)
+    except OverflowError:
+        number = np.inf
     if not np.isfinite(number):
-        raise ValueError(f"a system cannot be multiplied by {factor!r}; the factor must be finite")
+        raise ValueError(f"a system cannot be multiplied by {shorten(factor)}; the factor must be finite")
     if isinstance(system.A, Cascade):
         gains = system.A.gains * np.r_[np.ones(system.A.n_sections - 1), number]
         return replace(system, A=Cascade(system.A.known_poles, system.A.zeros, gains), B=None, C=None, D=None)
@@ -281,8 +289,8 @@ def _kept(key: Any, size: int) -> list[int]:
     """Indices that a key selects, in order."""
     try:
         return [int(i) for i in np.atleast_1d(np.arange(size)[key])]
-    except (IndexError, TypeError) as error:
-        raise IndexError(f"{key!r} does not select from {size} channels: {error}") from None
+    except (IndexError, TypeError, ValueError) as error:
+        raise IndexError(f"{shorten(key)} does not select from {size} channels: {error}") from None
 
 
 # --------------------------------------------------------------- what the verbs share
@@ -306,15 +314,19 @@ def _both(first: Any, second: Any, verb: str) -> tuple[Any, Any]:
     return first, second
 
 
+def as_gain(value: Any) -> Array:
+    """A constant that stands beside a system, as finite numbers."""
+    return as_coefficients(value, "gain")
+
+
 def _constant(value: Any, like: S, verb: str) -> S:
     """A system without states, of the type and step of another one."""
-    gain = as_numbers(value, "gain")
+    gain = as_gain(value)
     if gain.ndim == 0 and not (like.n_inputs == like.n_outputs == 1):
         raise ValueError(
             f"{verb}: a number is added to a single-input single-output system only, "
             f"this one is {like.n_outputs}×{like.n_inputs}; give a matrix"
         )
-    gain = as_coefficients(gain, "gain")
     gain = gain[None, None] if gain.ndim == 0 else gain
     if gain.ndim < 2:
         raise ValueError(f"{verb}: a constant must be a number or a matrix (..., p, m), got shape {gain.shape}")

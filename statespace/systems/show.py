@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statespace.structure import Cascade, Dense
-from statespace.systems.properties import realization
 
 if TYPE_CHECKING:
     from statespace.systems.types import _System
@@ -19,10 +18,10 @@ _LARGEST_TABLE = 8  # rows and columns of one matrix
 
 def text(system: _System) -> str:
     """A line that evaluates to the system with the public names imported; a summary when large."""
-    arguments = [] if isinstance(system.A, Cascade) else [_nested(m) for m in (system.B, system.C, system.D)]
-    size = sum(m.size for m in (system.B, system.C, system.D)) + np.asarray(system.A).size
-    if size > _LARGEST_REPR:
+    size = sum(m.size for m in (system.B, system.C, system.D))
+    if size + system.n_states**2 * int(np.prod(system.A.batch_shape)) > _LARGEST_REPR:
         return f"<{summary(system)}>"
+    arguments = [] if isinstance(system.A, Cascade) else [_nested(m) for m in (system.B, system.C, system.D)]
     plain = isinstance(system.A, Dense) and system.A.known_poles is None
     arguments.insert(0, _nested(system.A.matrix) if plain else repr(system.A))
     dt = getattr(system, "dt", None)
@@ -44,16 +43,18 @@ def summary(system: _System) -> str:
     batch = f", batch {system.batch_shape}" if system.batch_shape else ""
     step = getattr(system, "dt", None)
     dt = "" if step is None else (f", dt={step:g}" if np.ndim(step) == 0 else f", dt of shape {np.shape(step)}")
-    return (
-        f"{type(system).__name__}: {type(system.A).__name__}, {system.n_states} states, "
-        f"{system.n_inputs} inputs, {system.n_outputs} outputs{batch}{dt}, time in {system.time_unit}"
-    )
+    sizes = ((system.n_states, "state"), (system.n_inputs, "input"), (system.n_outputs, "output"))
+    counted = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in sizes)
+    kind = f"{type(system).__name__}: {type(system.A).__name__}"
+    return f"{kind}, {counted}{batch}{dt}, time in {system.time_unit}"
 
 
 def html(system: _System) -> str:
     """A heading and the four matrices, each cut to a few rows and columns."""
+    large = system.n_states > _LARGEST_REPR  # its dense A would be made only to be cut
+    matrices = zip("BCD", (system.B, system.C, system.D), strict=True) if large else zip("ABCD", system, strict=True)
     cells = []
-    for name, matrix in zip("ABCD", realization(system), strict=True):
+    for name, matrix in matrices:
         first = matrix[(0,) * (matrix.ndim - 2)] if matrix.size else matrix.reshape(matrix.shape[-2:])
         cells.append(f"<td><b>{name}</b> {matrix.shape}<br>{_table(first)}</td>")
     return f"<div><p>{escape(summary(system))}</p><table><tr>{''.join(cells)}</tr></table></div>"

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from statespace.arrays import Array, FrozenArrays, as_coefficients, as_step, frozen, refuse_foreign, shorten
+from statespace.arrays import Array, FrozenArrays, as_coefficients, as_step, frozen, shorten
 from statespace.structure import Cascade, DelayLine, Dense, Diagonal, Structure
 from statespace.systems import algebra, properties, show
 
@@ -61,7 +61,7 @@ class _System(FrozenArrays):
         """Check the four matrices once and keep read-only copies."""
         structure, (b, c, d) = _matrices(self.A, self.B, self.C, self.D)
         if not isinstance(self.time_unit, str):
-            raise TypeError(f"time_unit must be a word such as 's' or 'week', got {self.time_unit!r}")
+            raise TypeError(f"time_unit must be a word such as 's' or 'week', got {shorten(self.time_unit)}")
         for name, value in (("A", structure), ("B", frozen(b)), ("C", frozen(c)), ("D", frozen(d))):
             object.__setattr__(self, name, value)
         try:
@@ -133,8 +133,7 @@ class _System(FrozenArrays):
 
     def __call__(self, s: Any) -> Array:
         """Transfer matrix C (s − A)⁻¹ B + D at complex s (or z), of shape (..., *s.shape, p, m)."""
-        refuse_foreign(s, "s")
-        points = np.asarray(s, complex)
+        points = as_coefficients(s, "s").astype(complex)
         column = points.reshape(-1, *(1,) * len(self.batch_shape))
         values = np.moveaxis(properties.transfer(self, column), 0, len(self.batch_shape))
         return values.reshape(*self.batch_shape, *points.shape, self.n_outputs, self.n_inputs)
@@ -154,7 +153,8 @@ class _System(FrozenArrays):
         return algebra.scaled(self, -1.0)
 
     def __sub__(self, other: Any) -> Self:
-        return algebra.parallel(self, -other)
+        negative = -other if hasattr(other, "time_unit") else -algebra.as_gain(other)
+        return algebra.parallel(self, negative)
 
     def __rsub__(self, other: Any) -> Self:
         return algebra.parallel(-self, other)
@@ -307,6 +307,8 @@ class DiscreteSystem(_System):
         time_unit: str = "s",
     ) -> None:
         step = as_step(dt, fs, what="DiscreteSystem")
+        if not (method is None or hasattr(method, "factors")) or isinstance(method, type):
+            raise TypeError(f"method must be a method object such as Bilinear(), or None, got {shorten(method)}")
         given = {"A": A, "B": B, "C": C, "D": D, "method": method, "time_unit": time_unit}
         given["dt"] = frozen(step) if step.ndim else float(step)
         for name, value in given.items():
@@ -351,7 +353,7 @@ def _matrices(a: Any, b: Any, c: Any, d: Any) -> tuple[Structure, tuple[Array, A
         d_given = np.zeros((c.shape[-2], b.shape[-1]))
     if d_given.ndim < 2 or d_given.shape[-2:] != (c.shape[-2], b.shape[-1]):
         p, m = c.shape[-2], b.shape[-1]
-        hint = f"; write [[{shorten(d)}]]" if d_given.ndim == 0 and p == m == 1 else "; leave it out for zero"
+        hint = f"; write [[{d_given.item()}]]" if d_given.ndim == 0 and p == m == 1 else "; leave it out for zero"
         raise ValueError(
             f"D must have shape (..., p={p}, m={m}), the rows of C and the columns of B, "
             f"got D.shape={d_given.shape}{hint}"
@@ -371,6 +373,8 @@ def _shaped(value: Any, name: str, n: int) -> Array:
     """B (..., n, m) or C (..., p, n), with the line to write for a vector."""
     array = as_coefficients(value, name)
     axis, wanted = (-2, f"(..., n={n}, m)") if name == "B" else (-1, f"(..., p, n={n})")
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have shape {wanted}, got {name}.shape=(); write [[{array.item()}]]")
     if array.ndim < 2:
         vector = "[:, None]" if name == "B" else "[None, :]"
         raise ValueError(f"{name} must have shape {wanted}, got {name}.shape={array.shape}; write {name}{vector}")
