@@ -119,12 +119,11 @@ def flat(matrix: Array, system: Any, dtype: Any, core: int = 2) -> Array:
 def _dense(system: DiscreteSystem, rows: Rows) -> Array:
     from statespace.cpu import complex_dense_steps, dense_steps, tiled
 
-    whole = blocks(*system)  # [[A, B], [C, D]]
     if rows.x.dtype.kind == "c":
-        mt = flat(whole, system, rows.x.dtype)
+        mt = flat(blocks(*system), system, rows.x.dtype)  # [[A, B], [C, D]]
         complex_dense_steps(mt, rows.which, rows.u, rows.x, rows.y, rows.states)
     else:
-        tiles = flat(tiled(whole), system, rows.x.dtype, core=1)
+        tiles = flat(tiled(*system), system, rows.x.dtype, core=1)
         dense_steps(tiles, rows.which, rows.u, rows.x, rows.y, rows.states)
     return rows.x
 

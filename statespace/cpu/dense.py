@@ -23,70 +23,53 @@ def _add_product(mt: Array, v: Array, out: Array) -> None:
 
 
 @compiled
-def _tile_product(tile: Array, columns: int, groups: int, now: Array, new: Array) -> None:
-    # new = M now, four rows a group, two groups a pass to share the splats, two sums a group so that they overlap
-    for g in range(0, groups - 1, 2):
-        low, high = g * columns * LANES, (g + 1) * columns * LANES
-        a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-        for j in range(0, columns, 2):
-            even, odd = splat(now[j]), splat(now[j + 1])
-            a = fma(load(tile, low + j * LANES), even, a)
-            b = fma(load(tile, low + (j + 1) * LANES), odd, b)
-            c = fma(load(tile, high + j * LANES), even, c)
-            d = fma(load(tile, high + (j + 1) * LANES), odd, d)
-        store(new, g * LANES, add(a, b))
-        store(new, (g + 1) * LANES, add(c, d))
-    if groups % 2:
-        low = (groups - 1) * columns * LANES
-        a, b = splat(0.0), splat(0.0)
-        for j in range(0, columns, 2):
-            a = fma(load(tile, low + j * LANES), splat(now[j]), a)
-            b = fma(load(tile, low + (j + 1) * LANES), splat(now[j + 1]), b)
-        store(new, (groups - 1) * LANES, add(a, b))
-
-
-@compiled
 def dense_steps(tiles: Array, which: Array, u: Array, x: Array, y: Array, states: Array) -> None:
-    """Run [x_{k+1}; y_k] = [[A, B], [C, D]] [x_k; u_k] in real arithmetic, four rows of the matrix at a time.
+    """Run [x_{k+1}; y_k] = [[B, A], [D, C]] [u_k; x_k] in real arithmetic, four rows of the matrix at a time.
 
-    Tiles (systems, rows/4 · columns · 4) hold the system matrix as `tiled` lays it out. x (rows, n) is updated, y
-    filled, and states (rows, S, n) takes the states before the last S samples. 8 states, 2 inputs and 2 outputs:
-    16 ns a step, where plain loops over the same matrix took 40.
+    Tiles (systems, rows/4 · columns · 4) hold that matrix as `tiled` lays it out. x (rows, n) is updated, y filled,
+    and states (rows, S, n) takes the states before the last S samples. Four sums a group of rows, so that additions
+    overlap: 8 states, 2 inputs and 2 outputs take 20 ns a step, plain loops over the same matrix 40.
     """
     n, m, p = x.shape[1], u.shape[2], y.shape[2]
-    columns = n + m + (n + m) % 2
-    groups = -(-(n + p) // LANES)
-    now, new = np.zeros(max(columns, groups * LANES)), np.zeros(max(columns, groups * LANES))
+    columns, groups = n + m + (-(n + m)) % 4, -(-(n + p) // LANES)
+    at = columns - n  # the state follows the inputs and the padding
+    now, new = np.zeros(at + groups * LANES), np.zeros(at + groups * LANES)
     first = u.shape[1] - states.shape[1]
     for r in range(u.shape[0]):
         tile = tiles[which[r]]
-        for i in range(n):
-            now[i] = x[r, i]
+        now[at : at + n] = x[r]
         for k in range(u.shape[1]):
             if k >= first:
                 for i in range(n):
-                    states[r, k - first, i] = now[i]
+                    states[r, k - first, i] = now[at + i]
             for j in range(m):
-                now[n + j] = u[r, k, j]
-            if n + m < columns:
-                now[n + m] = 0.0  # times a column of zeros: a NaN left over from y would spread
-            # [x_{k+1}; y_k] = [[A, B], [C, D]] [x_k; u_k]
-            _tile_product(tile, columns, groups, now, new)
+                now[j] = u[r, k, j]
+            # [x_{k+1}; y_k] = [[B, A], [D, C]] [u_k; x_k]
+            for g in range(groups):
+                row = g * columns * LANES
+                a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+                for j in range(0, columns, 4):
+                    a = fma(load(tile, row + j * LANES), splat(now[j]), a)
+                    b = fma(load(tile, row + (j + 1) * LANES), splat(now[j + 1]), b)
+                    c = fma(load(tile, row + (j + 2) * LANES), splat(now[j + 2]), c)
+                    d = fma(load(tile, row + (j + 3) * LANES), splat(now[j + 3]), d)
+                store(new, at + g * LANES, add(add(a, b), add(c, d)))
             for i in range(p):
-                y[r, k, i] = new[n + i]
+                y[r, k, i] = new[at + n + i]
             now, new = new, now
-        for i in range(n):
-            x[r, i] = now[i]
+        x[r] = now[at : at + n]
 
 
-def tiled(matrix: Array) -> Array:
-    """(..., rows, columns) as (..., groups · columns · 4): four rows of a column side by side, padded with zeros."""
-    rows, columns = matrix.shape[-2:]
-    even, groups = columns + columns % 2, -(-rows // LANES)
-    whole = np.zeros((*matrix.shape[:-2], groups * LANES, even))
-    whole[..., :rows, :columns] = matrix
-    parts = whole.reshape(*matrix.shape[:-2], groups, LANES, even).swapaxes(-1, -2)
-    return np.ascontiguousarray(parts).reshape(*matrix.shape[:-2], groups * even * LANES)
+def tiled(a: Array, b: Array, c: Array, d: Array) -> Array:
+    """[[B, 0, A], [D, 0, C]] as (..., groups · columns · 4): four rows of a column side by side, padded with zeros."""
+    n, m, p = a.shape[-1], b.shape[-1], c.shape[-2]
+    columns, groups = n + m + (-(n + m)) % 4, -(-(n + p) // LANES)
+    batch = np.broadcast_shapes(*(x.shape[:-2] for x in (a, b, c, d)))
+    whole = np.zeros((*batch, groups * LANES, columns))
+    whole[..., :n, :m], whole[..., :n, columns - n :] = b, a
+    whole[..., n : n + p, :m], whole[..., n : n + p, columns - n :] = d, c
+    parts = whole.reshape(*batch, groups, LANES, columns).swapaxes(-1, -2)
+    return np.ascontiguousarray(parts).reshape(*batch, groups * columns * LANES)
 
 
 @compiled

@@ -79,18 +79,25 @@ def discretize(
 
 
 def _discretized(system: ContinuousSystem, step: Array, rule: Method) -> DiscreteSystem:
-    kept: dict[str, Any] = {"dt": step, "method": rule, "time_unit": system.time_unit}
     if isinstance(system.A, Cascade) and is_substitution(rule):
-        return DiscreteSystem(substituted(system.A, warped(rule, step), weight(rule)), **kept)
+        cascade = substituted(system.A, warped(rule, step), weight(rule))
+        return DiscreteSystem(cascade, dt=step, method=rule, time_unit=system.time_unit)
+    return with_shift(system, step, rule)[0]
+
+
+def with_shift(system: ContinuousSystem, step: Array, rule: Method) -> tuple[DiscreteSystem, Array]:
+    """The discrete system in the coordinates w = x − γ B u, and γ B."""
     f, product = _factors(system, step, rule)
     if isinstance(system.A, Diagonal):
         structure: Any = Diagonal(f.alpha, system.A.pairs)
     else:
         structure = Dense(f.alpha, _mapped_poles(system, step, rule))
-    through = system.C @ product(f.gamma, system.B)
+    shift = product(f.gamma, system.B)
+    through = system.C @ shift
     if isinstance(system.A, Diagonal) and system.A.pairs:
         through = 2.0 * through.real  # both members of each pair
-    return DiscreteSystem(structure, product(f.delta, system.B), system.C, system.D + through, **kept)
+    matrices = (structure, product(f.delta, system.B), system.C, system.D + through)
+    return DiscreteSystem(*matrices, dt=step, method=rule, time_unit=system.time_unit), shift
 
 
 def _factors(system: ContinuousSystem, step: Array, rule: Method) -> tuple[Factors, Callable[[Array, Array], Array]]:
@@ -180,13 +187,8 @@ def initial_state(
     u = _vector(u0, system.n_inputs, "u0")
     if isinstance(system.A, Cascade) and is_substitution(rule):
         return section_states(system, step, rule, x, u)
-    return x - (shift_matrix(system, step, rule) @ u[..., None])[..., 0]
-
-
-def shift_matrix(system: ContinuousSystem, step: Array, rule: Method) -> Array:
-    """γ B, (..., state_size, m): γ B u lies between the physical and the discrete state."""
-    f, product = _factors(system, step, rule)
-    return product(f.gamma, system.B)
+    _, shift = with_shift(system, step, rule)
+    return x - (shift @ u[..., None])[..., 0]
 
 
 def _vector(value: Any, size: int, name: str) -> Array:

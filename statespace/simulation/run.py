@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from statespace.arrays import Array, as_signal, as_step, check_choice, same_step, shorten
-from statespace.discretization import discretize
-from statespace.discretization.verbs import shift_matrix
+from statespace.discretization.verbs import with_shift
 from statespace.scan import as_state, broadcast_batch, run
 from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
 from statespace.simulation.irregular import HOLDS, run_irregular
@@ -197,8 +196,8 @@ def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple
 
         return system, uneven
 
-    digital = discretize(system, grid.dt, rule)
-    shift = shift_matrix(system, grid.dt, rule).swapaxes(-1, -2)
+    digital, shift = with_shift(system, grid.dt, rule)
+    shift = shift.swapaxes(-1, -2)
 
     def even(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
         return _run_shifted(digital, shift, u[..., part, :], x0, states)
