@@ -370,7 +370,7 @@ def test_continuous_responses_are_exact(name):
     """h(t) = C e^{At} B, and the step response is its integral plus D."""
     system = SYSTEMS[name]
     t = np.array([0.0, 0.3, 1.0, 1.1, 4.0])
-    a, b, c, d = system
+    _, b, c, _ = system
     h = np.stack([c @ ss.discretize(ss.ContinuousSystem(*system), s).A.matrix @ b if s else c @ b for s in t])
     got = ss.impulse_response(system, t=t).y
     assert relative(got.reshape(h.shape), h) < 1e-13
