@@ -518,3 +518,19 @@ def test_a_system_without_states_through_every_verb(gain):
     for both in (system * system, system + system, ss.append(system, system), ss.feedback(system), 2 * system, -system):
         assert both.n_states == 0
     np.testing.assert_array_equal((system * system).D, d @ d)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_series_of_cascades_keeps_sections_odd_ones_too(n, m):
+    """Poles and zeros of both stay as they were given; two single poles make a section."""
+    first = ss.from_zpk([-0.5] * (n - 1), -1.0 - np.arange(n), 2.0)
+    second = ss.from_zpk([1j, -1j][: 2 * (m // 2)], -0.3 - np.arange(m), 3.0)
+    both = ss.series(first, second)
+    assert isinstance(both.A, ss.Cascade)
+    assert not both.is_complex
+    assert np.array_equal(np.sort_complex(both.poles), np.sort_complex(np.r_[first.poles, second.poles]))
+    assert np.array_equal(np.sort_complex(both.zeros), np.sort_complex(np.r_[first.zeros, second.zeros]))
+    s = np.array([0.3j, 2j, 1.0 + 1j])
+    assert np.allclose(both(s), second(s) @ first(s), rtol=1e-14, atol=0)
+    assert np.allclose(ss.ContinuousSystem(*both)(s), both(s), rtol=1e-13, atol=0)

@@ -32,8 +32,8 @@ def series(first: S, second: Any, *others: Any) -> S:
     Returns
     -------
     system
-        The states of ``first`` lead. Two cascades give a Cascade; otherwise a dense block-triangular
-        system that keeps the poles of its parts.
+        Two cascades give a Cascade of all their sections, single poles last. Otherwise the states of
+        ``first`` lead, in a dense block-triangular system that keeps the poles of its parts.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def _series(first: Any, second: Any) -> Any:
             f"series: the first system has {first.n_outputs} outputs, the second {second.n_inputs} inputs; "
             "they must be equal (G2 * G1 is series(G1, G2))"
         )
-    if isinstance(first.A, Cascade) and isinstance(second.A, Cascade) and first.A.n_states % 2 == 0:
+    if isinstance(first.A, Cascade) and isinstance(second.A, Cascade):
         return _with(first, second, _joined(first.A, second.A))
     (a1, b1, c1, d1), (a2, b2, c2, d2) = realization(first), realization(second)
     a = blocks(a1, None, b2 @ c1, a2)
@@ -75,9 +75,21 @@ def _series(first: Any, second: Any) -> Any:
 
 
 def _joined(first: Cascade, second: Cascade) -> Cascade:
-    """Sections of both, in order."""
-    pairs = ((first.known_poles, second.known_poles), (first.zeros, second.zeros), (first.gains, second.gains))
-    return Cascade(*(_stack(*pair, axis=-1, core=1) for pair in pairs))
+    """Sections of both, in order; single poles go to the end, two of them make a section."""
+    batch = np.broadcast_shapes(first.batch_shape, second.batch_shape)
+
+    def halves(values: Array, count: int) -> tuple[Array, Array]:
+        values = np.broadcast_to(values, (*batch, values.shape[-1]))
+        return values[..., :count], values[..., count:]
+
+    parts = []
+    for name in ("known_poles", "zeros"):
+        pairs = (halves(getattr(c, name), c.n_states - c.n_states % 2) for c in (first, second))
+        parts.append(np.concatenate([x for half in zip(*pairs, strict=True) for x in half], axis=-1))
+    (sections1, single1), (sections2, single2) = (halves(c.gains, c.n_states // 2) for c in (first, second))
+    both = first.n_states % 2 and second.n_states % 2
+    single = [single1 * single2] if both else [single1, single2]
+    return Cascade(parts[0], parts[1], np.concatenate([sections1, sections2, *single], axis=-1))
 
 
 def parallel(first: S, second: Any, *others: Any) -> S:
