@@ -139,7 +139,9 @@ def picture(path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 9.5), layout="constrained")
-    axes = figure.subplot_mosaic([["trend"] * 2, ["season"] * 2, ["zoom", "error"]], height_ratios=[1.15, 1, 1.1])
+    axes: dict[str, Any] = figure.subplot_mosaic(
+        [["trend"] * 2, ["season"] * 2, ["zoom", "error"]], height_ratios=[1.15, 1, 1.1]
+    )
     figure.suptitle("Weekly CO₂ at Mauna Loa through two analog filters, gaps and all", fontsize=15)
     for (name, ax), draw in zip(axes.items(), (draw_trend, draw_season, draw_zoom, draw_error), strict=True):
         ax.grid(color="0.92")

@@ -18,6 +18,6 @@ def require_cupy() -> Any:
     except ImportError as error:
         raise ImportError(
             f"the GPU engine needs CuPy, which does not import here ({error}); "
-            'install it with: python -m pip install "statespace-toolkit[gpu]" (CUDA 13, NVIDIA driver 580 or newer)'
+            'install it with: python -m pip install "cupy-cuda13x[ctk]" (CUDA 13, NVIDIA driver 580 or newer)'
         ) from error
     return cupy

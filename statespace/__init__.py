@@ -114,6 +114,18 @@ _ELSEWHERE = {
     "dlti": "DiscreteSystem(A, B, C, D, dt=dt)",
     "lfilter_zi": "steady_state(system, u0)",
     "sosfilt_zi": "steady_state(system, u0)",
+    "ZerosPolesGain": "from_zpk(z, p, k)",
+    "sos2ss": "from_sos(sos, dt=dt)",
+    "filt": "from_ba(b, a, dt=dt)",
+    "to_discrete": "discretize(system, dt, method)",
+    "dimpulse": "impulse_response(system)",
+    "dstep": "step_response(system)",
+    "evalfr": "system(s)",
+    "pzmap": "plot.poles(system)",
+    "filtfilt": "filtfilt, from version 0.2 on",
+    "save": "save, from version 0.2 on",
+    "load": "load, from version 0.2 on",
+    "zero": "system.zeros",
     "pole": "system.poles",
     "poles": "system.poles",
     "zeros": "system.zeros",
@@ -121,17 +133,19 @@ _ELSEWHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(f"statespace.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
-    if name == "plot":
-        return import_module("statespace.plot")
-    hint = f"; here it is statespace.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
-    if hint and _ELSEWHERE[name].startswith("system."):
-        hint = f"; here it is {_ELSEWHERE[name]}"
-    raise AttributeError(f"module 'statespace' has no attribute {name!r}{hint}")
+if not TYPE_CHECKING:  # a typo stays an error for the type checker
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            value = getattr(import_module(f"statespace.{_HOME[name]}"), name)
+            globals()[name] = value
+            return value
+        if name == "plot":
+            return import_module("statespace.plot")
+        hint = f"; here it is statespace.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        if hint and _ELSEWHERE[name].startswith("system"):
+            hint = f"; here it is {_ELSEWHERE[name]}"
+        raise AttributeError(f"module 'statespace' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

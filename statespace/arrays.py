@@ -161,7 +161,8 @@ def as_step(dt: Any, fs: Any = None, *, what: str) -> Array:
         raise ValueError(f"{what} needs exactly one of dt= (the step) and fs= (samples per unit of time), got {got}")
     name, value = ("dt", dt) if fs is None else ("fs", fs)
     if isinstance(value, (bool, str)):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        order = "; the step comes before the method" if isinstance(value, str) else ""
+        raise TypeError(f"{name} must be a number, got {value!r}{order}")
     if isinstance(value, np.timedelta64):
         raise TypeError(f"{name} must be a number in the system's unit of time, got {value!r}; divide by that unit")
     array = as_numbers(value, name)

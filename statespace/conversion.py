@@ -6,7 +6,7 @@ companion form. The poles that come in are the poles that stay.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -26,6 +26,12 @@ class _Required:
 _REQUIRED: Any = _Required()
 
 
+@overload
+def from_zpk(z: Any, p: Any, k: Any, *, dt: None = None, fs: None = None, time_unit: str = "s") -> ContinuousSystem: ...
+@overload
+def from_zpk(z: Any, p: Any, k: Any, *, dt: Any, fs: None = None, time_unit: str = "s") -> DiscreteSystem: ...
+@overload
+def from_zpk(z: Any, p: Any, k: Any, *, dt: None = None, fs: Any, time_unit: str = "s") -> DiscreteSystem: ...
 def from_zpk(
     z: Any, p: Any, k: Any, *, dt: Any = None, fs: Any = None, time_unit: str = "s"
 ) -> ContinuousSystem | DiscreteSystem:
@@ -85,6 +91,12 @@ def from_zpk(
     return _system(flat_poles, flat_zeros, gain, step, time_unit)
 
 
+@overload
+def from_tf(num: Any, den: Any, *, dt: None = None, fs: None = None, time_unit: str = "s") -> ContinuousSystem: ...
+@overload
+def from_tf(num: Any, den: Any, *, dt: Any, fs: None = None, time_unit: str = "s") -> DiscreteSystem: ...
+@overload
+def from_tf(num: Any, den: Any, *, dt: None = None, fs: Any, time_unit: str = "s") -> DiscreteSystem: ...
 def from_tf(
     num: Any, den: Any, *, dt: Any = None, fs: Any = None, time_unit: str = "s"
 ) -> ContinuousSystem | DiscreteSystem:
@@ -177,9 +189,15 @@ def from_ba(b: Any, a: Any, *, dt: Any = None, fs: Any = None, time_unit: str = 
     zeros = np.concatenate([_roots(lead), np.zeros(max(-excess, 0))]) if lead.size else np.zeros(0)
     poles = np.concatenate([_roots(den), np.zeros(max(excess, 0))])
     gain = lead[0] / den[0] if lead.size else 0.0
-    return from_zpk(zeros, poles, gain, dt=step, time_unit=time_unit)  # type: ignore[return-value]
+    return from_zpk(zeros, poles, gain, dt=step, time_unit=time_unit)
 
 
+@overload
+def from_sos(sos: Any, *, dt: None, fs: None = None, time_unit: str = "s") -> ContinuousSystem: ...
+@overload
+def from_sos(sos: Any, *, dt: Any, fs: None = None, time_unit: str = "s") -> DiscreteSystem: ...
+@overload
+def from_sos(sos: Any, *, fs: Any, time_unit: str = "s") -> DiscreteSystem: ...
 def from_sos(
     sos: Any, *, dt: Any = _REQUIRED, fs: Any = None, time_unit: str = "s"
 ) -> ContinuousSystem | DiscreteSystem:
@@ -454,5 +472,6 @@ def _fir(taps: Array, step: Array, time_unit: str) -> DiscreteSystem:
 def _improper(zeros: int, poles: int) -> str:
     return (
         f"the transfer function is improper, {zeros} zeros and {poles} poles; a state space needs at least as many "
-        "poles (for a digital filter in powers of z⁻¹, where b may be longer than a, use from_ba)"
+        "poles. Numerator or zeros come first; for a digital filter in powers of z⁻¹, where b may be longer than a, "
+        "use from_ba"
     )

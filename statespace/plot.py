@@ -13,17 +13,26 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array
-from statespace.frequency import FrequencyResponse, frequency_response
-from statespace.simulation import Response, step_response
+from statespace.frequency import FrequencyResponse
+from statespace.frequency import frequency_response as _frequency_response
+from statespace.simulation import Response
+from statespace.simulation import step_response as _step_response
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too faint for a line.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _GREY = "#9a9a9a"
 _FEW = 100  # up to here samples are drawn as dots, so that one sees what was computed and what was not
+__all__ = ["bode", "poles", "response"]
+
 _DEEPEST = 200.0  # dB of a new picture; zeros at Nyquist come out at −300 dB and would flatten the rest
 _MOST_NAMED = 10  # a legend longer than this helps nobody
+_ANGLES = (2, 5, 15, 45, 90, 180, 360, 720, 1800, 3600)  # degrees between two ticks of a phase
 _SYSTEMS = (ContinuousSystem, DiscreteSystem)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def response(result: Response | ContinuousSystem | DiscreteSystem, *, ax: Any = None, label: str | None = None) -> Any:
@@ -202,7 +211,7 @@ def _as_response(result: Any) -> Response:
     if isinstance(result, Response):
         return result
     if isinstance(result, _SYSTEMS):
-        return step_response(result)
+        return _step_response(result)
     advice = "write plot.response(statespace.simulate(system, u, ...))"
     if isinstance(result, FrequencyResponse):
         advice = "write plot.bode(result)"
@@ -234,7 +243,7 @@ def _as_frequency_responses(system: Any, omega: Any) -> list[FrequencyResponse]:
 
 def _as_frequency_response(item: Any, omega: Any) -> FrequencyResponse:
     if isinstance(item, _SYSTEMS):
-        return frequency_response(item, omega)
+        return _frequency_response(item, omega)
     if not isinstance(item, FrequencyResponse):
         advice = "write plot.bode(system), or plot.bode([first, second]) for several"
         if isinstance(item, Response):
@@ -388,9 +397,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib.pyplot as pyplot
     except ImportError as error:
-        raise ImportError(
-            'statespace.plot needs matplotlib: python -m pip install "statespace-toolkit[plot]"'
-        ) from error
+        raise ImportError("statespace.plot needs matplotlib: python -m pip install matplotlib") from error
     return pyplot
 
 
@@ -446,22 +453,34 @@ def _name_axis(ax: Any, name: str, which: str) -> None:
 def _finish(grid: Array, xlabel: str, new: bool) -> None:
     for ax in grid[-1]:
         _name_axis(ax, xlabel, "x")
+        _write_dates(ax)
     if grid[0, 0].get_legend_handles_labels()[1]:
         grid[0, 0].legend(frameon=False, fontsize="small")
     if new:
         grid[0, 0].figure.align_ylabels()
 
 
+def _write_dates(ax: Any) -> None:
+    """Short dates on a new axis of datetime64 stamps, the day or year that they share beside it."""
+    from matplotlib.dates import AutoDateFormatter, ConciseDateFormatter
+
+    if isinstance(ax.xaxis.get_major_formatter(), AutoDateFormatter):
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
+
+
 def _scale_bode(grid: Array) -> None:
     """Round numbers of degrees; no picture of rounding errors where a line is flat or falls to nothing."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MultipleLocator
 
     for i, j in np.ndindex(grid.shape):
         ax: Any = grid[i, j]
-        if i % 2:
-            ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 1.5, 3, 4.5, 9, 10]))
         least, most = (10.0, np.inf) if i % 2 else (1.0, _DEEPEST)
-        low, high = ax.get_ylim()
+        low, high = ax.dataLim.intervaly
+        if not np.isfinite([low, high]).all():
+            continue
         low = max(low, high - most)
-        spare = max(0.0, least - (high - low)) / 2
-        ax.set_ylim(low - spare, high + spare)
+        margin = max(0.05 * (high - low), (least - (high - low)) / 2)
+        ax.set_ylim(low - margin, high + margin)
+        if i % 2:
+            step = next((s for s in _ANGLES if high - low <= 6 * s), _ANGLES[-1])
+            ax.yaxis.set_major_locator(MultipleLocator(step))

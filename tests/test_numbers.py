@@ -222,7 +222,7 @@ def test_up_to_64_different_steps_are_a_table():
     rng = np.random.default_rng(0)
     for count in (64, 65):
         steps = rng.permutation(np.r_[np.linspace(0.1, 0.25, count), rng.choice(np.linspace(0.1, 0.25, count), 500)])
-        assert (distinct_steps(steps, 1e-15) is not None) == (count == 64)
+        assert (distinct_steps(steps, np.full(len(steps), 1e-15)) is not None) == (count == 64)
 
 
 def test_float32_signal_with_a_double_state():

@@ -107,5 +107,5 @@ def test_gpu_door_says_how_to_install():
     except ImportError:
         from statespace.gpu import require_cupy
 
-        with pytest.raises(ImportError, match=r'pip install "statespace-toolkit\[gpu\]"'):
+        with pytest.raises(ImportError, match=r'pip install "cupy-cuda13x\[ctk\]"'):
             require_cupy()

@@ -439,6 +439,15 @@ METHODS: dict[str, Method] = {
 }
 
 
+# What other libraries call a method that is here.
+_ELSEWHERE = {
+    "backward_diff": "'backward_euler'",
+    "forward_diff": "'euler'",
+    "matched": "not there before version 0.2",
+    "prewarp": "Bilinear(prewarp=omega)",
+}
+
+
 def as_method(method: Any) -> Method:
     """Return the method object for a name or an object."""
     if isinstance(method, str):
@@ -446,7 +455,9 @@ def as_method(method: Any) -> Method:
             return METHODS[method]
         if method == "gbt":
             raise ValueError("'gbt' needs its weight: write method=statespace.GeneralizedBilinear(w)")
-        raise ValueError(f"unknown discretization method {method!r}; known are {', '.join(map(repr, METHODS))}")
+        here = _ELSEWHERE.get(method)
+        hint = f"; here it is {here}" if here else ""
+        raise ValueError(f"unknown discretization method {method!r}{hint}; known are {', '.join(map(repr, METHODS))}")
     if not isinstance(method, Method):
         raise TypeError(f"method must be a name or a method object such as Bilinear(), got {shorten(method)}")
     return method

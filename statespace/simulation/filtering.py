@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from statespace.arrays import Array, as_coefficients, as_signal, shorten, warn_of_loss
 from statespace.scan import as_state, run
+from statespace.structure import Dense
+from statespace.structure.matrices import is_singular
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 
-def filter(system: DiscreteSystem, x: Any, *, axis: int | None = None, state: Any = None) -> Any:
+@overload
+def filter(system: DiscreteSystem, x: Any, *, axis: int | None = None, state: None = None) -> Array: ...
+@overload
+def filter(system: DiscreteSystem, x: Any, *, axis: int | None = None, state: Any) -> tuple[Array, Array]: ...
+def filter(
+    system: DiscreteSystem, x: Any, *, axis: int | None = None, state: Any = None
+) -> Array | tuple[Array, Array]:
     """Run a single-input single-output system along one axis of an array, every other axis a channel.
 
     Parameters
@@ -161,16 +169,18 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
         raise ValueError(f"u0 must have shape (..., m={system.n_inputs}), got {u.shape} from {shorten(u0)}")
     point = system._dc_point
     distance = np.abs(system.poles - point) / np.maximum(np.abs(system.poles), 1.0 if point else 1e-300)
-    if np.any(distance == 0):
+    if np.any(distance == 0) or _hides_integrator(system, point):
         raise ValueError(f"the system has a pole at {point:g}: it integrates a constant input and has no steady state")
     if np.any(distance < 1e-10) and point:
         warn_of_loss(f"a pole lies within 1e-10 of {point:g}: the steady state has few correct digits")
     real = not (system.is_complex or u.dtype.kind == "c" or system.B.dtype.kind == "c")
     driven = system.B @ u[..., None]
-    try:
-        x = system.A.resolvent(np.full(np.broadcast_shapes(system.batch_shape, u.shape[:-1]), point, complex), driven)
-    except np.linalg.LinAlgError:
-        raise ValueError(
-            f"the system has a pole at {point:g}: it integrates a constant input and has no steady state"
-        ) from None
+    x = system.A.resolvent(np.full(np.broadcast_shapes(system.batch_shape, u.shape[:-1]), point, complex), driven)
     return x[..., 0].real if real else x[..., 0]
+
+
+def _hides_integrator(system: Any, point: float) -> bool:
+    """Whether a dense matrix of unknown poles has one here to rounding, where eigenvalues miss it by 1e-16."""
+    if not isinstance(system.A, Dense) or system.A.known_poles is not None:
+        return False
+    return bool(np.any(is_singular(point * np.eye(system.n_states) - system.A.matrix)))

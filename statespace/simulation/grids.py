@@ -21,7 +21,7 @@ class Grid(NamedTuple):
     t: Array  # stamps as given, (L,) or (..., L)
     dt: Array | None  # step of a uniform grid, () or (...)
     steps: Array | None  # (L − 1,) intervals of an irregular one
-    slack: float  # two intervals closer than this are the same: the rounding of the stamps
+    slack: Array  # (L − 1,) how well each interval is known: the rounding of its two stamps
 
 
 def intervals(grid: Grid, part: slice) -> Array:
@@ -36,7 +36,7 @@ def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:
         if dt is None and fs is None:
             raise ValueError("a continuous system needs a time grid: give t= (stamps), dt= (step) or fs= (rate)")
         step = as_step(dt, fs, what="simulate")
-        return Grid(uniform_stamps(step, length), step, None, 0.0)
+        return Grid(uniform_stamps(step, length), step, None, np.zeros(0))
     if dt is not None or fs is not None:
         raise ValueError("simulate takes exactly one of t=, dt= and fs=, got t and " + ("dt" if fs is None else "fs"))
     stamps, steps, slack = as_stamps(t, unit)
@@ -59,7 +59,7 @@ def irregular(stamps: Array, unit: str) -> Grid:
     return _uniform_or_not(*as_stamps(stamps, unit))
 
 
-def as_stamps(t: Any, unit: str) -> tuple[Array, Array, float]:
+def as_stamps(t: Any, unit: str) -> tuple[Array, Array, Array]:
     """Stamps as given, their intervals in ``unit``, and how well the intervals are known."""
     dates = isinstance(t, np.ndarray) and t.dtype.kind == "M"
     stamps = t if dates else as_numbers(t, "t")
@@ -74,11 +74,12 @@ def as_stamps(t: Any, unit: str) -> tuple[Array, Array, float]:
     wide = stamps.astype(np.float64)
     steps = np.diff(wide)
     _refuse_standstill(stamps, steps)
-    slack = 4 * float(np.finfo(stamps.dtype).eps) * float(np.abs(wide).max(initial=0.0))
+    size = np.abs(wide)
+    slack = 4 * float(np.finfo(stamps.dtype).eps) * np.maximum(size[1:], size[:-1])
     return stamps, steps, slack
 
 
-def _datetime_stamps(stamps: Array, unit: str) -> tuple[Array, Array, float]:
+def _datetime_stamps(stamps: Array, unit: str) -> tuple[Array, Array, Array]:
     if unit not in _SECONDS:
         raise ValueError(
             f"datetime64 stamps need a system whose time_unit is one of {', '.join(_SECONDS)}; got {unit!r}"
@@ -91,7 +92,7 @@ def _datetime_stamps(stamps: Array, unit: str) -> tuple[Array, Array, float]:
     seconds = np.ones(1, stamps.dtype.str.replace("M", "m")) / np.timedelta64(1, "s")
     tick = float(seconds[0]) / _SECONDS[unit]
     _refuse_standstill(stamps, ticks)
-    return stamps, ticks * tick, 1e-3 * tick
+    return stamps, ticks * tick, np.full(len(ticks), 1e-3 * tick)
 
 
 def _refuse_standstill(stamps: Array, steps: Array) -> None:
@@ -103,31 +104,31 @@ def _refuse_standstill(stamps: Array, steps: Array) -> None:
         )
 
 
-def _uniform_or_not(stamps: Array, steps: Array, slack: float) -> Grid:
+def _uniform_or_not(stamps: Array, steps: Array, slack: Array) -> Grid:
     """One step fits every stamp within the rounding of the stamps, or a step for each interval."""
     if len(steps):
         elapsed = np.concatenate([[0.0], np.cumsum(steps)])
         step = elapsed[-1] / len(steps)
-        if np.max(np.abs(elapsed - step * np.arange(len(stamps)))) <= max(slack, 1e-14 * elapsed[-1]):
+        if np.max(np.abs(elapsed - step * np.arange(len(stamps)))) <= max(slack.max(), 1e-14 * elapsed[-1]):
             return Grid(stamps, np.asarray(step), None, slack)
     return Grid(stamps, None, steps, slack)
 
 
-def distinct_steps(steps: Array, slack: float, most: int = 64) -> tuple[Array, Array] | None:
+def distinct_steps(steps: Array, slack: Array, most: int = 64) -> tuple[Array, Array] | None:
     """The few different intervals of a grid and the index of each, or None when there are many.
 
-    Intervals that agree within the rounding of the stamps are one.
+    Intervals that agree within the rounding of their stamps are one.
     """
     order = np.argsort(steps, kind="stable")
     ranked = steps[order]
-    slack = max(2 * slack, 4e-16 * float(ranked[-1]))
-    group = np.concatenate([[0], np.cumsum(np.diff(ranked) > slack)])
+    known = np.maximum(slack[order], 2e-16 * ranked)
+    group = np.concatenate([[0], np.cumsum(np.diff(ranked) > known[1:] + known[:-1])])
     count = int(group[-1]) + 1
     if count > most:
         return None
     first = np.searchsorted(group, np.arange(count))
     last = np.append(first[1:], len(ranked)) - 1
-    if np.any(ranked[last] - ranked[first] > 4 * slack):  # a continuum that happens to be dense
+    if np.any(ranked[last] - ranked[first] > 8 * np.maximum.reduceat(known, first)):  # a continuum, only dense
         return None
     index = np.empty(len(steps), np.int64)
     index[order] = group
@@ -139,11 +140,14 @@ def check_discrete_stamps(t: Any, system: Any, length: int) -> Array:
     grid = as_grid(t, None, None, length, system.time_unit)
     if np.ndim(system.dt):
         raise ValueError(f"t cannot be given for a batch of steps, dt.shape={np.shape(system.dt)}; leave it out")
-    ok = length < 2 or (grid.dt is not None and abs(grid.dt - system.dt) <= 1e-9 * system.dt)
+    ok = length < 2
+    if grid.dt is not None and length >= 2:
+        slack = max(1e-9 * system.dt, float(grid.slack.max()) / (length - 1))  # Unix stamps are rounded by 2e-7
+        ok = abs(float(grid.dt) - system.dt) <= slack
     if not ok:
-        got = f"dt={float(grid.dt):g}" if grid.dt is not None else f"irregular intervals {shorten(grid.steps)}"
+        got = f"dt={float(grid.dt):.12g}" if grid.dt is not None else f"irregular intervals {shorten(grid.steps)}"
         raise ValueError(
-            f"t must have the step of the discrete system, dt={system.dt:g}, got {got}; "
+            f"t must have the step of the discrete system, dt={system.dt:.12g}, got {got}; "
             "run the continuous system on this grid, or rediscretize"
         )
     return grid.t

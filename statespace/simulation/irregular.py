@@ -24,7 +24,7 @@ _BLOCK = 16384  # stamps at a time: bounds the memory for factors and states
 
 
 def run_irregular(
-    system: ContinuousSystem, u: Array, x0: Array, steps: Array, slack: float, rule: Method, *, states: bool
+    system: ContinuousSystem, u: Array, x0: Array, steps: Array, slack: Array, rule: Method, *, states: bool
 ) -> tuple[Array, Array, Array | None]:
     """Output, physical state at the last stamp, and states, for u (..., L, m) and steps (L − 1,)."""
     refuse_complex_on_pairs(system, u)
@@ -58,7 +58,7 @@ def _read_out(system: ContinuousSystem, x: Array, u: Array) -> Array:
     return seen + u @ system.D.swapaxes(-1, -2)
 
 
-def _stepper(system: ContinuousSystem, steps: Array, slack: float, rule: Method, which: Array) -> Any:
+def _stepper(system: ContinuousSystem, steps: Array, slack: Array, rule: Method, which: Array) -> Any:
     if isinstance(system.A, Diagonal):
         return _diagonal(system, steps, rule, which)
     few = distinct_steps(steps, slack) if len(steps) else (np.ones(1), np.zeros(0, np.int64))
@@ -91,7 +91,8 @@ def _indexed(system: ContinuousSystem, few: Array, index: Array, rule: Method, w
     from statespace.cpu import indexed_steps
 
     a, b, _, _ = system
-    f = rule.factors(a[..., None, :, :], few[:, None, None], MATRICES)
+    with np.errstate(over="ignore", invalid="ignore"):  # an unstable system over a long interval is infinite
+        f = rule.factors(a[..., None, :, :], few[:, None, None], MATRICES)
     products = (f.alpha, f.beta @ b[..., None, :, :], f.gamma @ b[..., None, :, :])
 
     def advance(part: slice, u: Array, x: Array, trace: Array) -> None:
@@ -113,7 +114,8 @@ def _varied(system: ContinuousSystem, steps: Array, rule: Method, which: Array) 
     h0 = np.exp2(np.floor(-np.log2(np.maximum(norm, 0.5 / longest))))
     rungs = max(int(np.floor(np.log2(longest / h0.min()))) + 1, 0)
     sizes = h0[..., None] * np.exp2(np.arange(rungs))
-    f = rule.factors(a[..., None, :, :], sizes[..., None, None], MATRICES)
+    with np.errstate(over="ignore", invalid="ignore"):  # rungs that only another system of the batch reaches
+        f = rule.factors(a[..., None, :, :], sizes[..., None, None], MATRICES)
     held = isinstance(rule, ZeroOrderHold)
     one = flat(scale, system, np.float64, core=1)[which]
 

@@ -162,7 +162,7 @@ def _discrete(system: DiscreteSystem, u: Array, t: Any, dt: Any, fs: Any, hold: 
         y, final, x = run(system, u[..., part, :], x0, keep=part.stop - part.start if states else 0)
         return y, final, x if states else None
 
-    return Grid(own, np.asarray(system.dt), None, 0.0), system, piece
+    return Grid(own, np.asarray(system.dt), None, np.zeros(0)), system, piece
 
 
 # --------------------------------------------------------------- continuous
@@ -192,7 +192,15 @@ def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple
 
         def uneven(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
             start = np.zeros(system.state_size) if x0 is None else x0
-            return run_irregular(system, u[..., part, :], start, intervals(grid, part), grid.slack, rule, states=states)
+            return run_irregular(
+                system,
+                u[..., part, :],
+                start,
+                intervals(grid, part),
+                grid.slack[part.start : max(part.stop - 1, part.start)],
+                rule,
+                states=states,
+            )
 
         return system, uneven
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_step
+from statespace.arrays import Array, as_step, shorten
 from statespace.discretization import discretize
 from statespace.simulation.grids import as_stamps
 from statespace.simulation.response import Response
@@ -109,7 +109,7 @@ def _response(system: Any, length: Any, t: Any, dt: Any, fs: Any, *, impulse: bo
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
         raise TypeError(f"a response needs a ContinuousSystem or DiscreteSystem, got {type(system).__name__}")
     if length is not None and (not isinstance(length, (int, np.integer)) or isinstance(length, bool) or length < 1):
-        raise ValueError(f"length must be a positive number of samples, got {length!r}")
+        raise ValueError(f"length must be a positive number of samples, got {shorten(length)}; stamps are t=")
     if isinstance(system, DiscreteSystem):
         if not (t is None and dt is None and fs is None):
             raise ValueError(f"a discrete system has its own dt={system.dt}; give length= alone")
@@ -169,12 +169,14 @@ def _grid(system: ContinuousSystem, length: Any, t: Any, dt: Any, fs: Any) -> di
 
 
 def _duration(system: ContinuousSystem) -> float:
-    """Seven time constants of the slowest decaying mode, or ten periods of what does not decay."""
+    """Seven time constants of the slowest decaying mode, ten periods of what does not decay, e^30 of what grows."""
     poles = system.poles[np.abs(system.poles) > 0]
     if poles.size == 0:
         return 10.0
     decay = -poles.real[-poles.real > 1e-6 * np.abs(poles)]
-    return float(7.0 / decay.min()) if decay.size else float(20 * np.pi / np.abs(poles).min())
+    growth = poles.real[poles.real > 1e-6 * np.abs(poles)]
+    duration = 7.0 / decay.min() if decay.size else 20 * np.pi / np.abs(poles).min()
+    return float(min(duration, 30.0 / growth.max())) if growth.size else float(duration)
 
 
 def _samples(system: DiscreteSystem) -> int:

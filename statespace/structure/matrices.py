@@ -69,13 +69,15 @@ def balanced(a: Array) -> Array:
 def exponentials(z: Array) -> Exponentials:
     """e^z, φ1(z), φ2(z) and φ1 − φ2 of every matrix in a batch, error eps·‖z‖.
 
-    A Taylor series of 18 terms at ‖z‖/2^s ≤ ½, then s doublings. A doubling is two half
-    steps of the same recurrence, each integral cut in the middle:
+    A Taylor series of 18 terms at ‖z‖/2^s ≤ ½, then s doublings. A doubling is two half steps of the same
+    recurrence, each integral cut in the middle; with E = e^z − 1 and r = φ1 − φ2
 
-        φ1(2z) = (φ1 + e^z φ1)/2      φ2(2z) = (φ1 + φ2 + e^z φ2)/4
-        e^{2z} = e^z e^z              (φ1−φ2)(2z) = (r + e^z (φ1 + r))/4,  r = φ1 − φ2
+        E(2z) = 2E + E²      φ1(2z) = φ1 + E φ1/2      φ2(2z) = (φ1 + 2φ2 + E φ2)/4
+                                                        r(2z) = (φ1 + 2r + E (φ1 + r))/4
 
-    so nothing is ever divided by z: integrators and Jordan blocks are exact.
+    so nothing is ever divided by z: integrators and Jordan blocks are exact. E keeps the slow modes that e^z
+    would round away at ‖z‖/2^s, which a triangular z (a cascade) needs: 1e-4 beside 1e12 is right to 1e-14.
+    The fast ones, which cancel in 1 + E, are squared as e^z beside it.
 
     References
     ----------
@@ -92,27 +94,37 @@ def exponentials(z: Array) -> Exponentials:
         else:
             for whole, part in zip(values, _doubled(*(v[active] for v in values)), strict=True):
                 whole[active] = part
+    expm1, squared, *integrals = values
     back = scale[..., :, None] / scale[..., None, :]
-    return Exponentials(*(v * back for v in values))
+    return Exponentials(*(v * back for v in (_whole(expm1, squared, doublings), *integrals)))
 
 
-def _taylor(z: Array, terms: int = 18) -> Exponentials:
-    """The four series at small z; one Horner recurrence for φ2, the others from it."""
+def _taylor(z: Array, terms: int = 18) -> tuple[Array, ...]:
+    """E, e^z and the three integrals at small z; one Horner recurrence for φ2, the others from it."""
     one = identity_like(z)
     phi2 = one / math.factorial(terms + 2)
     for k in range(terms - 1, -1, -1):
         phi2 = z @ phi2 + one / math.factorial(k + 2)
     phi1 = one + z @ phi2
-    return Exponentials(one + z @ phi1, phi1, phi2, phi1 - phi2)
+    expm1 = z @ phi1
+    return expm1, one + expm1, phi1, phi2, phi1 - phi2
 
 
-def _doubled(exp: Array, phi1: Array, phi2: Array, ramp: Array) -> Exponentials:
-    return Exponentials(
-        exp @ exp,
-        (phi1 + exp @ phi1) / 2,
-        (phi1 + phi2 + exp @ phi2) / 4,
-        (ramp + exp @ (phi1 + ramp)) / 4,
+def _doubled(expm1: Array, squared: Array, phi1: Array, phi2: Array, ramp: Array) -> tuple[Array, ...]:
+    return (
+        2 * expm1 + expm1 @ expm1,
+        squared @ squared,
+        phi1 + expm1 @ phi1 / 2,
+        (phi1 + 2 * phi2 + expm1 @ phi2) / 4,
+        (phi1 + 2 * ramp + expm1 @ (phi1 + ramp)) / 4,
     )
+
+
+def _whole(expm1: Array, squared: Array, doublings: Array) -> Array:
+    """e^z from E, error eps/e^z; between modes that both fell below 2^−s from the squares, error eps·2^s."""
+    decayed = np.abs(np.diagonal(squared, axis1=-2, axis2=-1)) < np.exp2(-doublings)[..., None]
+    both = decayed[..., :, None] & decayed[..., None, :]
+    return np.where(both, squared, identity_like(expm1) + expm1)
 
 
 def solve(matrix: Array, right: Array) -> Array:
@@ -154,11 +166,21 @@ def invariant_zeros(a: Array, b: Array, c: Array, d: Array) -> Array:
 
 
 def _equilibrated(a: Array, b: Array, c: Array, d: Array) -> tuple[Array, Array, Array, float]:
-    """Scale inputs and outputs so that b and c are as large as a; zeros do not move."""
-    size, b_size, c_size = (float(np.abs(m).max(initial=0.0)) or 1.0 for m in (a, b, c))
-    inputs, outputs = size / b_size, size / c_size
+    """Scale each input and output, in powers of two, to the size of a; zeros do not move."""
+    size = float(np.abs(a).max(initial=0.0)) or 1.0
+    for _ in range(3):
+        inputs = _powers_of_two(size, np.vstack([b, d]), axis=0)
+        b, d = b * inputs, d * inputs
+        outputs = _powers_of_two(size, np.hstack([c, d]), axis=1)[:, None]
+        c, d = c * outputs, d * outputs
     tolerance = 10 * (a.shape[0] + b.shape[1] + c.shape[0]) * float(np.finfo(float).eps) * size
-    return b * inputs, c * outputs, d * inputs * outputs, tolerance
+    return b, c, d, tolerance
+
+
+def _powers_of_two(size: float, m: Array, axis: int) -> Array:
+    """Factors that bring the largest entries along an axis to a size; 1 where there is none."""
+    largest = np.abs(m).max(axis=axis, initial=0.0)
+    return np.where(largest > 0, np.exp2(np.round(np.log2(size / np.where(largest > 0, largest, size)))), 1.0)
 
 
 def _full_row_rank(a: Array, b: Array, c: Array, d: Array, tolerance: float) -> tuple[Array, Array, Array, Array]:
@@ -184,23 +206,41 @@ def _full_row_rank(a: Array, b: Array, c: Array, d: Array, tolerance: float) -> 
             return a, b, c, d
 
 
-def transfer_at_pole(m: Array, b: Array, c: Array) -> Array:
-    """Limit of c (m + ε)⁻¹ b for ε → 0 and singular m: inf where the channel has the pole, else its value.
+def is_singular(m: Array) -> Array:
+    """Whether each matrix is singular to rounding, whatever the units of its rows and columns."""
+    if m.shape[-1] == 0:
+        return np.zeros(m.shape[:-2], bool)
+    for axis in (-1, -2):
+        largest = np.abs(m).max(axis=axis, keepdims=True)
+        m = m / np.where(largest > 0, largest, 1.0)
+    sigma = np.linalg.svd(m, compute_uv=False)
+    return np.asarray(sigma[..., -1] <= 10 * m.shape[-1] * np.finfo(float).eps * sigma[..., 0])
 
-    With right and left null vectors N, L and P = N (LᴴN)⁻¹ Lᴴ the residue is c P b, and without it the
-    value is c (I − P) m⁺ (I − P) b. A defective eigenvalue (LᴴN singular) answers inf throughout.
+
+def transfer_at_pole(m: Array, b: Array, c: Array, samples: int = 64) -> Array:
+    """Value of c (m + ε)⁻¹ b at ε = 0 for one singular m: inf where the channel has the pole there.
+
+    The Laurent coefficients around the pole, by the trapezoidal rule on a circle a third of the way to the next
+    one: a channel that has the pole shows negative powers, in another the coefficient of ε⁰ is the value. Its
+    order and the other channels do not matter.
     """
-    u, sigma, vh = np.linalg.svd(m)
-    null = sigma <= m.shape[0] * np.finfo(float).eps * max(sigma[0], 1e-300)
-    left, right = u[:, null].conj().T, vh[null].conj().T
-    coupling = left @ right
-    if null.any() and np.linalg.svd(coupling)[1][-1] < 1e-8:
-        return np.full((c.shape[0], b.shape[1]), np.inf + 0j)
-    p = right @ np.linalg.solve(coupling, left)
-    rest = np.eye(m.shape[0]) - p
-    value = c @ rest @ np.linalg.pinv(m, rcond=m.shape[0] * np.finfo(float).eps) @ rest @ b
-    size = np.linalg.norm(c, axis=1)[:, None] * np.linalg.norm(b, axis=0) * np.linalg.norm(p)
-    return np.where(np.abs(c @ p @ b) > 1e-13 * size, np.inf + 0j, value)
+    scale = balancing(m)
+    m, b, c = balanced(m), b / scale[:, None], c * scale
+    radius = _next_pole(np.sort(np.abs(np.linalg.eigvals(m)))) / 3
+    turns = np.exp(2j * np.pi * (np.arange(samples) + 0.25) / samples)  # never on the real axis
+    h = c @ np.linalg.solve(m + radius * turns[:, None, None] * np.eye(m.shape[0]), b[None])
+    powers = np.fft.fft(h, axis=0) / samples  # coefficient of ε^k times radius^k, negative k at the end
+    principal = np.abs(powers[samples // 2 :]).max(axis=0)
+    return np.where(principal > 1e-10 * np.abs(h).max(axis=0), complex(np.inf), powers[0])
+
+
+def _next_pole(distance: Array) -> float:
+    """Distance of the first pole that is not one of those at zero, which rounding spreads: a gap of 100 parts them."""
+    size = float(distance[-1]) or 1.0
+    near, following = np.maximum(distance[:-1], 1e-300), distance[1:]
+    rounding = 10 * len(distance) * np.finfo(float).eps * size
+    parted = (following >= 100 * near) & (near <= 1e-4 * size) & (following > rounding)
+    return float(following[parted][0]) if parted.any() else 3 * size
 
 
 def blocks(a: Array, b: Array | None, c: Array | None, d: Array) -> Array:

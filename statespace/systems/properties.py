@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statespace.arrays import Array
-from statespace.structure import Cascade, Diagonal
-from statespace.structure.matrices import invariant_zeros, transfer_at_pole
+from statespace.structure import Cascade, Dense, Diagonal
+from statespace.structure.matrices import invariant_zeros, is_singular, transfer_at_pole
 
 if TYPE_CHECKING:
     from statespace.systems.types import _System
@@ -56,6 +56,18 @@ def _at_poles(h: Array, system: _System, s: Array) -> Array:
                 h[i] = c[i] @ np.linalg.solve(m, b[i]) + d[i]
             except np.linalg.LinAlgError:
                 h[i] = transfer_at_pole(m, b[i], c[i]) + d[i]
+    return h
+
+
+def dc_gain(system: _System, point: float) -> Array:
+    """Transfer matrix at zero frequency, also where rounding hides that the matrix is singular there."""
+    h = np.array(transfer(system, np.full((1,) * len(system.batch_shape), point, complex)))
+    if isinstance(system.A, Dense) and system.A.known_poles is None:
+        a, b, c, d = (np.broadcast_to(m, h.shape[:-2] + m.shape[-2:]) for m in realization(system))
+        matrices = point * np.eye(a.shape[-1]) - a
+        singular = is_singular(matrices)
+        for i in np.ndindex(singular.shape):
+            h[i] = transfer_at_pole(matrices[i], b[i], c[i]) + d[i] if singular[i] else h[i]
     return h
 
 

@@ -27,8 +27,9 @@ def text(system: _System) -> str:
     dt = getattr(system, "dt", None)
     if dt is not None:
         arguments.append(f"dt={np.asarray(dt).tolist()}")
-    if getattr(system, "method", None) is not None:
-        arguments.append(f"method={system.method!r}")
+    method = getattr(system, "method", None)
+    if method is not None:
+        arguments.append(f"method={method!r}")
     if system.time_unit != "s":
         arguments.append(f"time_unit={system.time_unit!r}")
     return f"{type(system).__name__}({', '.join(arguments)})"

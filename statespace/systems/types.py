@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -71,6 +71,8 @@ class _System(FrozenArrays):
             shapes = f"A {structure.batch_shape}, B {b.shape[:-2]}, C {c.shape[:-2]}, D {d.shape[:-2]}, dt {step}"
             raise ValueError(f"the batch axes of the system do not broadcast, got {shapes}") from None
 
+    _dc_point: ClassVar[float]
+
     # ------------------------------------------------------------ size
 
     @property
@@ -128,7 +130,7 @@ class _System(FrozenArrays):
     @property
     def dc_gain(self) -> Array:
         """Transfer matrix at zero frequency, (..., p, m); inf where a channel integrates."""
-        gain = self(self._dc_point)
+        gain = properties.dc_gain(self, self._dc_point)
         return gain if self.is_complex else gain.real
 
     def __call__(self, s: Any) -> Array:
@@ -187,10 +189,12 @@ class _System(FrozenArrays):
     def _repr_html_(self) -> str:
         return show.html(self)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        hint = _METHODS_ELSEWHERE.get(name)
-        kind = type(self).__name__
-        raise AttributeError(f"{kind} has no attribute {name!r}" + (f"; here it is {hint}" if hint else ""))
+    if not TYPE_CHECKING:  # a typo stays an error for the type checker
+
+        def __getattr__(self, name: str) -> NoReturn:
+            hint = _METHODS_ELSEWHERE.get(name)
+            kind = type(self).__name__
+            raise AttributeError(f"{kind} has no attribute {name!r}" + (f"; here it is {hint}" if hint else ""))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -234,7 +238,7 @@ class ContinuousSystem(_System):
     0.25
     """
 
-    _dc_point = 0.0
+    _dc_point: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         self._settle()
@@ -292,7 +296,7 @@ class DiscreteSystem(_System):
     dt: Any = None
     method: Any = None
 
-    _dc_point = 1.0
+    _dc_point: ClassVar[float] = 1.0
 
     def __init__(
         self,
@@ -322,8 +326,12 @@ class DiscreteSystem(_System):
 
     @property
     def is_stable(self) -> Any:
-        """Whether every pole lies inside the unit circle; a bool, or one for each system of a batch."""
-        stable = np.all(np.abs(self.poles) < 1, axis=-1)
+        """Whether every pole lies inside the unit circle; a bool, or one for each system of a batch.
+
+        A pole within four roundings of the circle counts as on it: that of a discretized integrator or
+        oscillator falls on either side.
+        """
+        stable = np.all(np.abs(self.poles) < 1 - 4 * np.finfo(float).eps, axis=-1)
         return stable if self.batch_shape else bool(stable)
 
 

@@ -1,0 +1,127 @@
+"""What attacks on this library found, each under its name; none of these may come back."""
+
+import numpy as np
+import pytest
+
+import statespace as ss
+from gallery import relative
+
+
+@pytest.mark.parametrize("fast", [3.3e3, 1.1e6, 1.7e9, 1.3e12, 1.3e15])
+@pytest.mark.parametrize("method", ["zoh", "foh", "impulse", "exp_trapezoidal", "s4_zoh"])
+def test_a_stiff_cascade_keeps_its_slow_mode(fast, method):
+    """Squaring 1 + z/2^s rounded the slow pole away: 0.22 off for poles −0.7 and −1.3e15."""
+    digital = ss.discretize(ss.from_zpk([], [-0.7, -fast], 0.7 * fast), 1.0, method)
+    a = np.asarray(digital.A)
+    assert abs(a[0, 0] / np.exp(-0.7) - 1) < 1e-15
+    assert a[1, 1] <= np.exp(-700.0)
+
+
+def test_a_stiff_cascade_settles_at_its_gain():
+    """Poles −1e-4 and −3.7e12 gave a step response of 99.9999 instead of 1, on uniform and uneven grids."""
+    system = ss.from_zpk([], [-1e-4, -3.7e12], 3.7e8)
+    assert abs(ss.discretize(system, 1.0).dc_gain[0, 0] - 1) < 1e-11  # 1 − e^{−1e-4} is known to eps/1e-4
+    assert abs(ss.step_response(system, 10**6, dt=1.0).y[-1] - 1) < 1e-11
+    t = np.cumsum(np.r_[0.0, np.random.default_rng(0).uniform(5, 15, 300)])
+    assert relative(ss.step_response(system, t=t).y, -np.expm1(-1e-4 * t)) < 1e-11
+
+
+@pytest.mark.parametrize("coupling", [1e6, 1e9, 1e12])
+def test_a_triangular_matrix_in_bad_units(coupling):
+    """A reducible matrix cannot be balanced; its diagonal was off by eps·coupling."""
+    digital = ss.discretize(ss.ContinuousSystem([[-0.7, coupling], [0, -1.3]], [[0], [1]], [[1, 0]]), 1.0)
+    assert np.allclose(np.diag(np.asarray(digital.A)), np.exp([-0.7, -1.3]), rtol=1e-15, atol=0)
+
+
+def test_decayed_modes_keep_their_digits():
+    """E + 1 alone would know e^{−30} only to eps: the squares beside it keep 1e-13."""
+    for z in (-15.0, -30.0, -100.0):
+        digital = ss.discretize(ss.ContinuousSystem([[z, 1.0], [0.0, z - 1]], [[0], [1]], [[1, 0]]), 1.0)
+        assert np.allclose(np.diag(np.asarray(digital.A)), np.exp([z, z - 1]), rtol=1e-12, atol=0)
+
+
+def test_dc_gain_channel_by_channel_beside_a_double_integrator():
+    """One defective pole made every channel infinite."""
+    chain = ss.ContinuousSystem([[0, 1, 0], [0, 0, 1], [0, 0, -0.5]], [[0], [0], [1]], np.eye(3))
+    assert np.array_equal(np.isinf(chain.dc_gain[:, 0]), [True, True, False])
+    assert abs(chain.dc_gain[2, 0] - 2) < 1e-13
+    double = ss.ContinuousSystem([[0, 1], [0, 0]], [[0], [1]], [[1, 0]])
+    lag = ss.ContinuousSystem([[-1.0]], [[1]], [[1.0]])
+    assert np.allclose(ss.append(double, lag).dc_gain, [[np.inf, 0], [0, 1]], atol=1e-13)
+
+
+def test_integrators_hidden_in_a_dense_matrix():
+    """A rotated integrator misses 0 by 1e-16: the gain was ±1e16 with a random sign, the steady state too."""
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        q = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+        block = np.diag([0.0, 0.0, -1.0, -2.0])
+        block[0, 1] = seed % 2  # a double integrator every other time
+        system = ss.ContinuousSystem(q @ block @ q.T, q @ np.ones((4, 1)), np.ones((1, 4)) @ q.T)
+        assert np.isinf(system.dc_gain).all()
+        with pytest.raises(ValueError, match="integrates a constant input"):
+            ss.steady_state(system, 1.0)
+
+
+def test_a_slow_mode_beside_a_fast_one_is_no_integrator():
+    """The test for hidden integrators does not mistake units for one."""
+    system = ss.ContinuousSystem([[-0.1, 1e3], [0, -1e13]], [[0], [1e10]], [[1, 0]])
+    assert abs(system.dc_gain[0, 0] - 10) < 1e-13
+    assert np.allclose(ss.steady_state(system, 1.0), [10.0, 1e-3], rtol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-12, 1e-14, 1e8])
+@pytest.mark.parametrize("feedthrough", [True, False])
+def test_zeros_do_not_depend_on_the_units_of_a_channel(scale, feedthrough):
+    """One factor for all inputs lost four zeros at 1e-14 and invented others."""
+    rng = np.random.default_rng(0)
+    a, b, c = rng.normal(size=(4, 4)), rng.normal(size=(4, 2)), rng.normal(size=(2, 4))
+    d = rng.normal(size=(2, 2)) * feedthrough
+    wanted = ss.ContinuousSystem(a, b, c, d).zeros
+    for one in (
+        ss.ContinuousSystem(a, b * [1, scale], c, d * [1, scale]),
+        ss.ContinuousSystem(a, b, c * [[1], [scale]], d * [[1], [scale]]),
+    ):
+        assert np.allclose(one.zeros, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "shortest"), [("f4", 1e-4), ("f4", 1e-6), ("f8", 1e-12)])
+def test_grids_over_many_decades_keep_their_short_steps(dtype, shortest):
+    """The rounding of the largest stamp was taken for that of all: short intervals were averaged, up to 0.98 off."""
+    t = np.r_[0, np.geomspace(shortest, 1e3, 40)].astype(dtype)
+    system = ss.ContinuousSystem([[-1 / shortest]], [[1 / shortest]], [[1.0]])
+    wanted = -np.expm1(-t.astype(float) / shortest)
+    assert relative(ss.step_response(system, t=t).y, wanted) < 1e-13
+
+
+def test_an_oscillator_is_not_stable_whatever_the_step():
+    """Rounding put its poles inside the circle for a quarter of all steps."""
+    oscillator = ss.from_zpk([], [1j, -1j], 1.0)
+    for dt in np.linspace(0.01, 3, 300):
+        for method in ("zoh", "bilinear"):
+            assert not ss.discretize(oscillator, dt, method).is_stable
+
+
+def test_clock_stamps_of_a_discrete_system():
+    """Stamps that differ from k·dt by their own rounding only were refused."""
+    system = ss.DiscreteSystem([[0.5]], [[1.0]], [[1.0]], dt=0.002)
+    for length in (2, 10, 1000):
+        for t in (1.7e9 + 0.002 * np.arange(length), (0.002 * np.arange(length)).astype("f4")):
+            assert len(ss.simulate(system, np.ones(length), t=t).y) == length
+    with pytest.raises(ValueError, match="must have the step of the discrete system"):
+        ss.simulate(system, np.ones(1000), t=0.0020001 * np.arange(1000))
+
+
+def test_default_response_of_an_unstable_system_with_a_slow_mode():
+    """The slowest decay set a duration in which the fastest growth overflows."""
+    y = ss.impulse_response(ss.from_zpk([], [1, -1e-6], 1.0)).y
+    assert np.isfinite(y).all()
+    assert y[-1] > 1e12
+
+
+def test_zeros_go_to_the_poles_they_are_near():
+    """A zero at −1e-3 beside poles −1e-6, −1, −1e6 went to the fastest one, and 1e-7 of the step response with it."""
+    system = ss.from_zpk([-1e-3], [-1e-6, -1e6, -1.0], 1e6)
+    s = np.array([1e-7, 1e-4j, 0.1 + 1j, 1e3])
+    # A zero a thousand times its pole: three digits cancel in the realization, not seven.
+    assert np.allclose(ss.ContinuousSystem(*system)(s), system(s), rtol=1e-12, atol=0)
