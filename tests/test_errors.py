@@ -181,6 +181,7 @@ CASES = [
     (lambda: ss.discretize(SPRING, 0.1, 3), T, r"method must be a name or a method object such as Bilinear\(\), got 3"),
     (lambda: ss.discretize(SPRING, 0.1, ss.Bilinear), T, r"method must be a name or a method object"),
     (lambda: ss.discretize(SPRING, np.timedelta64(7, "D")), T, r"dt must be a number in the system's unit of time"),
+    (lambda: ss.simulate(SPRING, [1.0, 2.0], [0.0, 0.1]), T, r"simulate takes the system and u, .*write t="),
     (lambda: ss.simulate(SPRING, [[]], dt=0.1), V, r"u holds nothing and has no 1 channels; u\.shape=\(1, 0\)"),
     (lambda: ss.discretize(SPRING, 0.1, prewarp=3.0), T, r"prewarp belongs to the method: .*Bilinear\(prewarp=3\.0\)"),
     (lambda: ss.discretize(SPRING, 0.1, alpha=0.3), T, r"alpha belongs to .*GeneralizedBilinear\(0\.3\)"),

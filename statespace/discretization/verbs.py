@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from statespace.systems import ContinuousSystem, DiscreteSystem
 
 
 def discretize(
-    system: ContinuousSystem, dt: Any = None, method: Method | str = "zoh", *, fs: Any = None, **misplaced: Any
+    system: ContinuousSystem, dt: Any = None, method: Method | str = "zoh", *, fs: Any = None, **misplaced: Never
 ) -> DiscreteSystem:
     """Turn a continuous system into a discrete one.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Never, TypeAlias
 
 import numpy as np
 
@@ -25,7 +25,7 @@ Piece: TypeAlias = Callable[[Array, Any, slice, bool], tuple[Array, Array, Any]]
 def simulate(
     system: ContinuousSystem | DiscreteSystem,
     u: Any,
-    *,
+    *misplaced: Never,
     t: Any = None,
     dt: Any = None,
     fs: Any = None,
@@ -95,6 +95,8 @@ def simulate(
     >>> y.round(4)
     array([ 0.    ,  0.3145, -0.2047])
     """
+    if misplaced:
+        raise TypeError("simulate takes the system and u, the rest by name: write t= (stamps), dt= or fs=, x0=")
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
         raise TypeError(
             f"simulate needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}; "
