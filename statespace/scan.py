@@ -75,11 +75,8 @@ def _rows(system: DiscreteSystem, u: Array, x0: Array | None, keep: int) -> Rows
     x0 = np.zeros(n) if x0 is None else x0
     batch = broadcast_batch(system, u, x0)
     rows = int(np.prod(batch))
-    pairs = isinstance(system.A, Diagonal) and system.A.pairs
-    complex_state = pairs or system.is_complex or u.dtype.kind == "c" or x0.dtype.kind == "c"
-    state_type = np.complex128 if complex_state else np.float64
     length, p = u.shape[-2], system.n_outputs
-    out_type = np.result_type(u.dtype, np.complex64 if complex_state and not pairs else np.float32)
+    state_type, out_type = state_and_output_types(system, u, x0)
     return Rows(
         batch,
         systems_of_rows(system, batch),
@@ -88,6 +85,13 @@ def _rows(system: DiscreteSystem, u: Array, x0: Array | None, keep: int) -> Rows
         np.empty((rows, length, p), out_type),
         np.empty((rows, min(keep, length), n), state_type),
     )
+
+
+def state_and_output_types(system: Any, u: Array, x0: Array) -> tuple[Any, Any]:
+    """The state is double; the output as precise as u, and complex where the system, u or x0 is."""
+    is_complex = system.is_complex or "c" in (u.dtype.kind, x0.dtype.kind)
+    state = np.complex128 if is_complex or system.stores_pairs else np.float64
+    return state, np.result_type(u.dtype, np.complex64 if is_complex and not system.stores_pairs else np.float32)
 
 
 def broadcast_batch(system: Any, u: Array, x0: Array) -> tuple[int, ...]:
@@ -168,7 +172,7 @@ def _delay(system: DiscreteSystem, rows: Rows) -> Array:
 
 def refuse_complex_on_pairs(system: Any, u: Array) -> None:
     """Raise for a complex signal where the state holds one member of each conjugate pair only."""
-    if isinstance(system.A, Diagonal) and system.A.pairs and u.dtype.kind == "c":
+    if system.stores_pairs and u.dtype.kind == "c":
         raise ValueError(
             "a system stored as conjugate pairs runs on real signals (its state holds one of each pair), "
             f"got u of dtype {u.dtype}; run u.real and u.imag"

@@ -88,7 +88,7 @@ def splat(typing_context: Any, number: Any) -> Any:
 
 @intrinsic
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """A·b + c, fused where the machine can."""
+    """Return a·b + c, fused where the machine can."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         product = builder.fmul(args[0], args[1], flags=_FLAGS)

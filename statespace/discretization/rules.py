@@ -62,7 +62,7 @@ def _inverse(m: Array) -> Array:
 
 
 def _balanced_size(m: Array) -> Array:
-    return np.abs(balanced(m)) if np.isfinite(m).all() else np.abs(m)
+    return np.abs(balanced(m)[0]) if np.isfinite(m).all() else np.abs(m)
 
 
 ELEMENTWISE = Algebra(_elementwise, np.multiply, _reciprocal, np.ones_like, np.abs)
@@ -288,6 +288,7 @@ class Bilinear:
 
     prewarp: float | None = None
     tap: Tap = "previous"
+    w: ClassVar[float] = 0.5
 
     def __post_init__(self) -> None:
         check_choice(self.tap, get_args(Tap), "tap")
@@ -315,7 +316,7 @@ class Bilinear:
     def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         step = self.warped(dt)
-        alpha, beta, gamma, delta = _bilinear_factors(a, step, 0.5, algebra)
+        alpha, beta, gamma, delta = _bilinear_factors(a, step, self.w, algebra)
         if self.tap == "previous":
             return Factors(alpha, beta, gamma, delta)
         held = 2.0 * gamma  # Δ (1 − z/2)⁻¹
@@ -339,11 +340,12 @@ class ForwardEuler:
     False
     """
 
+    w: ClassVar[float] = 0.0
     substitutes: ClassVar[bool] = True
 
     def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
-        return _bilinear_factors(a, dt, 0.0, algebra)
+        return _bilinear_factors(a, dt, self.w, algebra)
 
 
 @dataclass(frozen=True)
@@ -364,11 +366,12 @@ class BackwardEuler:
     array([0.5+0.j])
     """
 
+    w: ClassVar[float] = 1.0
     substitutes: ClassVar[bool] = True
 
     def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
-        return _bilinear_factors(a, dt, 1.0, algebra)
+        return _bilinear_factors(a, dt, self.w, algebra)
 
 
 # --------------------------------------------------------------- formulas that rules share
@@ -384,12 +387,12 @@ def _bilinear_factors(a: Array, dt: Array, w: float, algebra: Algebra) -> Factor
     z = dt * a
     one = algebra.one(z)
     r = algebra.inverse(one - w * z)
-    refuse_pole_at_the_step(algebra.size(r), w)
+    _refuse_pole_at_the_step(algebra.size(r), w)
     alpha = algebra.product(r, one + (1 - w) * z)
     return Factors(alpha, (1 - w) * dt * r, w * dt * r, dt * algebra.product(r, r))
 
 
-def refuse_pole_at_the_step(r: Array, w: float) -> None:
+def _refuse_pole_at_the_step(r: Array, w: float) -> None:
     """R = (1 − wz)⁻¹ explodes where a pole sits at 1/(wΔ), for Tustin at 2/Δ."""
     largest = float(np.max(r, initial=0.0))
     if not largest < 0.1 / np.finfo(float).eps:

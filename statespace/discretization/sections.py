@@ -7,15 +7,7 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array
-from statespace.discretization.rules import (
-    MATRICES,
-    BackwardEuler,
-    Bilinear,
-    Factors,
-    ForwardEuler,
-    Method,
-    refuse_pole_at_the_step,
-)
+from statespace.discretization.rules import MATRICES, Bilinear, Factors, Method
 from statespace.structure import Cascade
 from statespace.systems import ContinuousSystem
 
@@ -25,37 +17,27 @@ def is_substitution(rule: Method) -> bool:
     return bool(getattr(rule, "substitutes", False))
 
 
-def weight(rule: Method) -> float:
-    return {ForwardEuler: 0.0, BackwardEuler: 1.0, Bilinear: 0.5}.get(type(rule), getattr(rule, "w", 0.0))
+def substituted(cascade: Cascade, step: Array, rule: Any) -> Cascade:
+    """Put s = (ζ − 1)/(Δ (w ζ + 1 − w)) into every section.
 
+        s − p = (1 − wΔp) (ζ − p_d) / (Δ (w ζ + 1 − w)),   p_d = α(Δp) = (1 + (1 − w) Δp)/(1 − wΔp)
 
-def warped(rule: Method, step: Array) -> Array:
-    return rule.warped(step) if isinstance(rule, Bilinear) else step
-
-
-def substituted(cascade: Cascade, step: Array, w: float) -> Cascade:
-    """S = (ζ − 1)/(Δ (w ζ + 1 − w)) in every section.
-
-        s − p = (1 − wΔp) (ζ − p_d) / (Δ (w ζ + 1 − w)),   p_d = (1 + (1 − w) Δp)/(1 − wΔp)
-
-    A zero at infinity goes to −(1 − w)/w, and stays there for w = 0.
+    A zero is mapped as a pole is, and may lie where no pole may, at 1/(wΔ): then it goes to infinity. A zero at
+    infinity goes to −(1 − w)/w, and stays there for w = 0.
     """
-    p, z, dt = cascade.known_poles, cascade.zeros, step[..., None]
+    p, z, w = cascade.known_poles, cascade.zeros, rule.w
+    poles = rule.factors(p, step[..., None]).alpha
+    dt = (rule.warped(step) if isinstance(rule, Bilinear) else step)[..., None]
     absent = np.isinf(z)
     zero = np.where(absent, 0.0, z)
     with np.errstate(divide="ignore", invalid="ignore"):
-        lead_p, lead_z = 1 - w * dt * p, np.where(absent, w * dt, 1 - w * dt * zero)
-        refuse_pole_at_the_step(np.abs(1.0 / lead_p), w)
-        # A zero that would be mapped to infinity, at 1/(wΔ), leaves a factor of its own.
-        lost = lead_z == 0
-        factor = np.where(lost, np.where(absent, dt, -(1 + (1 - w) * dt * zero)), lead_z) / lead_p
-        mapped = np.where(absent, -(1 - w) / w if w else np.inf, (1 + (1 - w) * dt * zero) / lead_z)
-    mapped = np.where(lost, np.inf, mapped)
-    gain = _pairwise_product(factor)
+        lead = np.where(absent, w * dt, 1 - w * dt * zero)
+        mapped = np.where(absent, -(1 - w) / w if w else np.inf, (1 + (1 - w) * dt * zero) / lead)
+    lost = lead == 0  # what goes to infinity leaves a factor of its own
+    lead = np.where(lost, np.where(absent, dt, -(1 + (1 - w) * dt * zero)), lead)
+    gain = _pairwise_product(lead / (1 - w * dt * p))
     gains = cascade.gains * (gain if cascade.is_complex else gain.real)
-    batch = gains.shape[:-1]
-    poles = np.broadcast_to((1 + (1 - w) * dt * p) / lead_p, (*batch, p.shape[-1]))
-    return Cascade(poles, np.broadcast_to(mapped, (*batch, p.shape[-1])), gains)
+    return Cascade(poles, np.broadcast_to(np.where(lost, np.inf, mapped), poles.shape), gains)
 
 
 def _pairwise_product(values: Array) -> Array:
@@ -66,9 +48,9 @@ def _pairwise_product(values: Array) -> Array:
 
 
 def section_states(system: ContinuousSystem, step: Array, rule: Method, x: Array, u: Array) -> Array:
-    """W = T (x − γ b v) in each section, T taking its discretized basis to the discrete section's own."""
+    """Map each section, w = T (x − γ b v), T taking its discretized basis to the discrete section's own."""
     before = system.A.sections()
-    after = substituted(system.A, warped(rule, step), weight(rule)).sections()
+    after = substituted(system.A, step, rule).sections()
     n, v, states = system.n_states, u[..., 0], []
     x = np.concatenate([x, np.zeros_like(x[..., :1])], axis=-1)  # the spare state of an odd last section
     for k in range(system.A.n_sections):

@@ -9,7 +9,7 @@ import numpy as np
 
 from statespace.arrays import Array, as_coefficients, as_step, shorten
 from statespace.discretization.rules import MATRICES, Factors, Method, as_method
-from statespace.discretization.sections import is_substitution, section_states, substituted, warped, weight
+from statespace.discretization.sections import is_substitution, section_states, substituted
 from statespace.structure import Cascade, Dense, Diagonal
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
@@ -80,7 +80,7 @@ def discretize(
 
 def _discretized(system: ContinuousSystem, step: Array, rule: Method) -> DiscreteSystem:
     if isinstance(system.A, Cascade) and is_substitution(rule):
-        cascade = substituted(system.A, warped(rule, step), weight(rule))
+        cascade = substituted(system.A, step, rule)
         return DiscreteSystem(cascade, dt=step, method=rule, time_unit=system.time_unit)
     return with_shift(system, step, rule)[0]
 
@@ -94,7 +94,7 @@ def with_shift(system: ContinuousSystem, step: Array, rule: Method) -> tuple[Dis
         structure = Dense(f.alpha, _mapped_poles(system, step, rule))
     shift = product(f.gamma, system.B)
     through = system.C @ shift
-    if isinstance(system.A, Diagonal) and system.A.pairs:
+    if system.stores_pairs:
         through = 2.0 * through.real  # both members of each pair
     matrices = (structure, product(f.delta, system.B), system.C, system.D + through)
     return DiscreteSystem(*matrices, dt=step, method=rule, time_unit=system.time_unit), shift

@@ -24,10 +24,11 @@ class Grid(NamedTuple):
     slack: Array  # (L − 1,) how well each interval is known: the rounding of its two stamps
 
 
-def intervals(grid: Grid, part: slice) -> Array:
-    """Steps between the stamps of a part of an irregular grid."""
+def intervals(grid: Grid, part: slice) -> tuple[Array, Array]:
+    """Steps between the stamps of a part of an irregular grid, and how well they are known."""
     assert grid.steps is not None
-    return grid.steps[part.start : max(part.stop - 1, part.start)]
+    inner = slice(part.start, max(part.stop - 1, part.start))
+    return grid.steps[inner], grid.slack[inner]
 
 
 def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:

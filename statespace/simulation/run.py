@@ -194,15 +194,8 @@ def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple
 
         def uneven(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
             start = np.zeros(system.state_size) if x0 is None else x0
-            return run_irregular(
-                system,
-                u[..., part, :],
-                start,
-                intervals(grid, part),
-                grid.slack[part.start : max(part.stop - 1, part.start)],
-                rule,
-                states=states,
-            )
+            steps, slack = intervals(grid, part)
+            return run_irregular(system, u[..., part, :], start, steps, slack, rule, states=states)
 
         return system, uneven
 

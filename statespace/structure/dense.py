@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, FrozenArrays, as_coefficients, frozen
-from statespace.structure.matrices import balancing, identity_like, solve
+from statespace.structure.matrices import balanced, identity_like, solve
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,8 +74,7 @@ class Dense(FrozenArrays):
         """Eigenvalues, (..., n): those that were given, or computed."""
         if self.known_poles is not None:
             return self.known_poles
-        scale = balancing(self.matrix)
-        return np.linalg.eigvals(self.matrix * (scale[..., None, :] / scale[..., :, None])).astype(complex)
+        return np.linalg.eigvals(balanced(self.matrix)[0]).astype(complex)
 
     def resolvent(self, s: Array, b: Array) -> Array:
         """(s − A)⁻¹ b for s of shape (...) and b of shape (..., n, m)."""

@@ -60,10 +60,10 @@ def balancing(a: Array, sweeps: int = 20) -> Array:
     return scale
 
 
-def balanced(a: Array) -> Array:
-    """The similar matrix with rows and columns equally large."""
+def balanced(a: Array) -> tuple[Array, Array]:
+    """The similar matrix diag(1/t) a diag(t) with rows and columns equally large, and t."""
     scale = balancing(a)
-    return a * (scale[..., None, :] / scale[..., :, None])
+    return a * (scale[..., None, :] / scale[..., :, None]), scale
 
 
 def exponentials(z: Array) -> Exponentials:
@@ -83,8 +83,7 @@ def exponentials(z: Array) -> Exponentials:
     ----------
     N. J. Higham, *Functions of Matrices*, SIAM 2008, sections 10.3 and 10.7.4.
     """
-    scale = balancing(z)
-    z = z * (scale[..., None, :] / scale[..., :, None])
+    z, scale = balanced(z)
     doublings = np.maximum(0, np.ceil(np.log2(np.maximum(norm1(z), 1e-300))) + 1).astype(int)
     values = _taylor(z / np.exp2(doublings)[..., None, None])
     for left in range(int(doublings.max(initial=0)), 0, -1):
@@ -131,9 +130,8 @@ def solve(matrix: Array, right: Array) -> Array:
     """Solve matrix @ x = right in balanced coordinates, batched; singular raises LinAlgError."""
     if matrix.shape[-1] == 0:
         return np.zeros(np.broadcast_shapes(matrix.shape[:-2], right.shape[:-2]) + right.shape[-2:], right.dtype)
-    scale = balancing(matrix)
-    balanced = matrix * (scale[..., None, :] / scale[..., :, None])
-    return scale[..., :, None] * np.linalg.solve(balanced, right / scale[..., :, None])
+    similar, scale = balanced(matrix)
+    return scale[..., :, None] * np.linalg.solve(similar, right / scale[..., :, None])
 
 
 def invariant_zeros(a: Array, b: Array, c: Array, d: Array) -> Array:
@@ -151,8 +149,8 @@ def invariant_zeros(a: Array, b: Array, c: Array, d: Array) -> Array:
 
     if a.shape[0] == 0 or b.shape[1] == 0 or c.shape[0] == 0:
         return np.zeros(0, complex)
-    scale = balancing(a)
-    a, b, c = a * (scale / scale[:, None]), b / scale[:, None], c * scale
+    a, scale = balanced(a)
+    b, c = b / scale[:, None], c * scale
     b, c, d, tolerance = _equilibrated(a, b, c, d)
     a, b, c, d = _full_row_rank(a, b, c, d, tolerance)
     a, c, b, d = (m.T for m in _full_row_rank(a.T, c.T, b.T, d.T, tolerance))
@@ -224,8 +222,8 @@ def transfer_at_pole(m: Array, b: Array, c: Array, samples: int = 64) -> Array:
     one: a channel that has the pole shows negative powers, in another the coefficient of ε⁰ is the value. Its
     order and the other channels do not matter.
     """
-    scale = balancing(m)
-    m, b, c = balanced(m), b / scale[:, None], c * scale
+    m, scale = balanced(m)
+    b, c = b / scale[:, None], c * scale
     radius = _next_pole(np.sort(np.abs(np.linalg.eigvals(m)))) / 3
     turns = np.exp(2j * np.pi * (np.arange(samples) + 0.25) / samples)  # never on the real axis
     h = c @ np.linalg.solve(m + radius * turns[:, None, None] * np.eye(m.shape[0]), b[None])

@@ -271,7 +271,7 @@ def scaled(system: S, factor: Any) -> S:
     if isinstance(system.A, Cascade):
         gains = system.A.gains * np.r_[np.ones(system.A.n_sections - 1), number]
         return replace(system, A=Cascade(system.A.known_poles, system.A.zeros, gains), B=None, C=None, D=None)
-    if isinstance(system.A, Diagonal) and system.A.pairs and isinstance(number, complex):
+    if system.stores_pairs and isinstance(number, complex):
         raise ValueError("a system stored as conjugate pairs is real and cannot be multiplied by a complex number")
     return replace(system, C=system.C * number, D=system.D * number)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def realization(system: _System) -> tuple[Array, Array, Array, Array]:
     """Four plain arrays of the same system, a real one where conjugate pairs are stored once."""
     a = np.asarray(system.A)
-    if not (isinstance(system.A, Diagonal) and system.A.pairs):
+    if not system.stores_pairs:
         return a, system.B, system.C, system.D
     b = np.stack([system.B.real, system.B.imag], axis=-2)  # (..., n, 2, m)
     c = 2.0 * np.stack([system.C.real, -system.C.imag], axis=-1)  # 2·Re(C x), (..., p, n, 2)
@@ -31,7 +31,7 @@ def transfer(system: _System, s: Array) -> Array:
     if isinstance(system.A, Cascade):
         return system.A.transfer(s)[..., None, None]
     a, b, c = system.A, system.B, system.C
-    if isinstance(a, Diagonal) and a.pairs:  # both members of each pair, so that s may be complex
+    if system.stores_pairs:  # both members of each pair, so that s may be complex
         b, c = np.concatenate([b, b.conj()], axis=-2), np.concatenate([c, c.conj()], axis=-1)
         a = Diagonal(a.poles)
     try:

@@ -108,9 +108,14 @@ class _System(FrozenArrays):
         return self.n_inputs == self.n_outputs == 1 and self.batch_shape == ()
 
     @property
+    def stores_pairs(self) -> bool:
+        """Whether the state holds one of each conjugate pair, so that an output is 2·Re(C x) + D u."""
+        return isinstance(self.A, Diagonal) and self.A.pairs
+
+    @property
     def is_complex(self) -> bool:
         """Whether a real signal gives a complex one."""
-        if isinstance(self.A, Diagonal) and self.A.pairs:
+        if self.stores_pairs:
             return False
         return self.A.is_complex or any(m.dtype.kind == "c" for m in (self.B, self.C, self.D))
 
