@@ -40,24 +40,24 @@ def balancing(a: Array, sweeps: int = 20) -> Array:
     B. N. Parlett and C. Reinsch, "Balancing a matrix for calculation of eigenvalues and
     eigenvectors", Numer. Math. 13 (1969), section 2.
     """
-    n = a.shape[-1]
-    size = np.abs(a) * (1.0 - np.eye(n))
+    size = np.abs(a) * (1.0 - np.eye(a.shape[-1]))
     scale = np.ones(a.shape[:-1])
     for _ in range(sweeps):
-        changed = False
-        for i in range(n):
-            column, row = size[..., :, i].sum(-1), size[..., i, :].sum(-1)
-            usable = (column > 0) & (row > 0)
-            ratio = np.where(usable, row, 1.0) / np.where(usable, column, 1.0)
-            f = np.exp2(np.round(0.5 * np.log2(ratio)))
-            if np.any(f != 1.0):
-                size[..., :, i] *= f[..., None]
-                size[..., i, :] /= f[..., None]
-                scale[..., i] *= f
-                changed = True
-        if not changed:
+        if np.all(_imbalance(size.sum(-2), size.sum(-1)) == 1.0):
             break
+        for i in range(a.shape[-1]):
+            f = _imbalance(size[..., :, i].sum(-1), size[..., i, :].sum(-1))
+            size[..., :, i] *= f[..., None]
+            size[..., i, :] /= f[..., None]
+            scale[..., i] *= f
     return scale
+
+
+def _imbalance(column: Array, row: Array) -> Array:
+    """Power of two nearest to √(row/column); 1 where one of them is empty."""
+    usable = (column > 0) & (row > 0)
+    ratio = np.where(usable, row, 1.0) / np.where(usable, column, 1.0)
+    return np.asarray(np.exp2(np.round(0.5 * np.log2(ratio))))
 
 
 def balanced(a: Array) -> tuple[Array, Array]:
