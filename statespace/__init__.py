@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import statespace.plot as plot
     from statespace.arrays import AccuracyWarning as AccuracyWarning
+    from statespace.conversion import as_system as as_system
     from statespace.conversion import from_ba as from_ba
     from statespace.conversion import from_sos as from_sos
     from statespace.conversion import from_tf as from_tf
     from statespace.conversion import from_zpk as from_zpk
+    from statespace.conversion import modal as modal
+    from statespace.conversion import to_ba as to_ba
+    from statespace.conversion import to_control as to_control
+    from statespace.conversion import to_scipy as to_scipy
+    from statespace.conversion import to_sos as to_sos
+    from statespace.conversion import to_tf as to_tf
+    from statespace.conversion import to_zpk as to_zpk
     from statespace.discretization import BackwardEuler as BackwardEuler
     from statespace.discretization import Bilinear as Bilinear
     from statespace.discretization import ExponentialTrapezoidal as ExponentialTrapezoidal
@@ -23,13 +31,20 @@ if TYPE_CHECKING:
     from statespace.discretization import ForwardEuler as ForwardEuler
     from statespace.discretization import GeneralizedBilinear as GeneralizedBilinear
     from statespace.discretization import Impulse as Impulse
+    from statespace.discretization import MatchedPoles as MatchedPoles
     from statespace.discretization import ZeroOrderHold as ZeroOrderHold
     from statespace.discretization import discretize as discretize
     from statespace.discretization import initial_state as initial_state
+    from statespace.discretization import rediscretize as rediscretize
+    from statespace.discretization import undiscretize as undiscretize
+    from statespace.export import load as load
+    from statespace.export import save as save
+    from statespace.export import to_c as to_c
     from statespace.frequency import FrequencyResponse as FrequencyResponse
     from statespace.frequency import frequency_response as frequency_response
     from statespace.simulation import Response as Response
     from statespace.simulation import filter as filter
+    from statespace.simulation import filtfilt as filtfilt
     from statespace.simulation import impulse_response as impulse_response
     from statespace.simulation import simulate as simulate
     from statespace.simulation import steady_state as steady_state
@@ -64,12 +79,15 @@ _HOME = {
     "FrequencyResponse": "frequency",
     "GeneralizedBilinear": "discretization",
     "Impulse": "discretization",
+    "MatchedPoles": "discretization",
     "Response": "simulation",
     "ZeroOrderHold": "discretization",
     "append": "systems",
+    "as_system": "conversion",
     "discretize": "discretization",
     "feedback": "systems",
     "filter": "simulation",
+    "filtfilt": "simulation",
     "frequency_response": "frequency",
     "from_ba": "conversion",
     "from_sos": "conversion",
@@ -77,11 +95,23 @@ _HOME = {
     "from_zpk": "conversion",
     "impulse_response": "simulation",
     "initial_state": "discretization",
+    "load": "export",
+    "modal": "conversion",
     "parallel": "systems",
+    "rediscretize": "discretization",
+    "save": "export",
     "series": "systems",
     "simulate": "simulation",
     "steady_state": "simulation",
     "step_response": "simulation",
+    "to_ba": "conversion",
+    "to_c": "export",
+    "to_control": "conversion",
+    "to_scipy": "conversion",
+    "to_sos": "conversion",
+    "to_tf": "conversion",
+    "to_zpk": "conversion",
+    "undiscretize": "discretization",
 }
 
 __all__ = [*sorted(_HOME), "plot"]
@@ -91,12 +121,14 @@ _ELSEWHERE = {
     "c2d": "discretize(system, dt, method)",
     "cont2discrete": "discretize(system, dt, method)",
     "sample_system": "discretize(system, dt, method)",
-    "d2c": "undiscretize, from version 0.2 on",
+    "d2c": "undiscretize(system)",
+    "d2d": "rediscretize(system, dt)",
     "lsim": "simulate(system, u, t=t)",
     "dlsim": "simulate(system, u)",
     "forced_response": "simulate(system, u, t=t)",
     "lfilter": "filter(from_ba(b, a, dt=dt), x, axis=axis)",
     "sosfilt": "filter(from_sos(sos, dt=dt), x, axis=axis)",
+    "sosfiltfilt": "filtfilt(from_sos(sos, dt=dt), x, axis=axis)",
     "bode": "plot.bode(system)",
     "bode_plot": "plot.bode(system)",
     "freqresp": "frequency_response(system, omega)",
@@ -109,6 +141,12 @@ _ELSEWHERE = {
     "tf2ss": "from_tf(num, den)",
     "zpk": "from_zpk(z, p, k)",
     "zpk2ss": "from_zpk(z, p, k)",
+    "ss2tf": "to_tf(system)",
+    "tfdata": "to_tf(system)",
+    "ss2zpk": "to_zpk(system)",
+    "zpkdata": "to_zpk(system)",
+    "ss2sos": "to_sos(system)",
+    "canon": "modal(system)",
     "TransferFunction": "from_tf(num, den)",
     "lti": "ContinuousSystem(A, B, C, D), from_tf(num, den) or from_zpk(z, p, k)",
     "dlti": "DiscreteSystem(A, B, C, D, dt=dt)",
@@ -122,9 +160,6 @@ _ELSEWHERE = {
     "dstep": "step_response(system)",
     "evalfr": "system(s)",
     "pzmap": "plot.poles(system)",
-    "filtfilt": "filtfilt, from version 0.2 on",
-    "save": "save, from version 0.2 on",
-    "load": "load, from version 0.2 on",
     "zero": "system.zeros",
     "pole": "system.poles",
     "poles": "system.poles",

@@ -65,8 +65,14 @@ def _engine(system: DiscreteSystem) -> Any:
     if isinstance(system.A, Cascade):
         return _cascade
     if isinstance(system.A, DelayLine):
-        return _delay if system.n_inputs == system.n_outputs == 1 else _dense
+        return _delay if _shifts_in_one_input(system) else _dense
     return _diagonal if isinstance(system.A, Diagonal) else _dense
+
+
+def _shifts_in_one_input(system: DiscreteSystem) -> bool:
+    """Whether a delay line is an FIR filter: the input enters at its head only, as it is."""
+    siso = system.n_inputs == system.n_outputs == 1
+    return siso and bool(np.all(system.B[..., 0] == np.eye(system.n_states)[0]))
 
 
 def _rows(system: DiscreteSystem, u: Array, x0: Array | None, keep: int) -> Rows:

@@ -9,7 +9,7 @@ import pytest
 import statespace as ss
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/conventions.md").read_text(encoding="utf-8")
-SIZES = {"L": 7, "F": 6, "n": 4, "p": 3, "m": 2, "b": 5, "c": 8, "d": 9, "k": 4}
+SIZES = {"L": 17, "F": 6, "n": 4, "p": 3, "m": 2, "b": 5, "c": 8, "d": 9, "k": 4}
 
 
 def continuous(p, m, *batch):
@@ -48,6 +48,12 @@ TABLE = [
     ("filter(system, u, axis=1)", "b of 1×1", "(c, L, b)", "(c, L, b)"),
     ("filter(system, u)", "b of 1×1", "(L,)", "(L, b)"),
     ('filter(system, u, axis=1, state="zero")[1]', "1×1", "(c, L, d)", "(c, d, n)"),
+    ('filter(system, u, axis=1, state="zero")[1]', "b of 1×1", "(c, L, b)", "(c, b, n)"),
+    ('filter(system, u, state="zero")[1]', "b of 1×1", "(L,)", "(b, n)"),
+    ("filtfilt(system, u)", "1×1", "(L,)", "(L,)"),
+    ("filtfilt(system, u, axis=1)", "1×1", "(c, L, d)", "(c, L, d)"),
+    ("filtfilt(system, u, axis=1)", "b of 1×1", "(c, L, b)", "(c, L, b)"),
+    ("filtfilt(system, u)", "b of 1×1", "(L,)", "(L, b)"),
     ("impulse_response(system, L).y", "1×1", "", "(L,)"),
     ("impulse_response(system, L).y", "p×m", "", "(L, p, m)"),
     ("impulse_response(system, L).y", "b of 1×1", "", "(b, L, 1, 1)"),

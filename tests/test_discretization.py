@@ -9,7 +9,8 @@ from scipy.linalg import expm
 
 import statespace as ss
 from gallery import METHODS, kernel, random_matrices, relative, systems
-from statespace.discretization.rules import ELEMENTWISE, MATRICES, as_method
+from statespace.discretization.algebra import ELEMENTWISE, MATRICES
+from statespace.discretization.names import as_method
 
 SYSTEMS = systems()
 

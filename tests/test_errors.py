@@ -5,14 +5,19 @@ fails when a raise or a warning is written that no line of the table reaches.
 """
 
 import ast
+import io
+import json
 import re
+import tempfile
 import traceback
 import warnings
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+from scipy import signal
 
 import statespace as ss
 
@@ -20,6 +25,7 @@ SPRING = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
 MIMO = ss.ContinuousSystem(np.diag([-1.0, -2.0, -3.0]), np.ones((3, 2)), np.ones((3, 3)))
 LAG = ss.from_zpk([], [-1.0], 1.0)
 INTEGRATOR = ss.from_zpk([], [0.0], 1.0)
+SUM = ss.from_zpk([], [1.0], 1.0, dt=1.0)
 GAIN = ss.from_zpk([], [], -1.0)
 PAIRS = ss.ContinuousSystem(ss.Diagonal([-1 + 2j], pairs=True), [[1.0]], [[1.0]])
 DIGITAL = ss.discretize(SPRING, 0.1)
@@ -32,6 +38,11 @@ NEARLY = ss.ContinuousSystem([[-1.0]], [[1.0]], [[1.0]], [[-1 + 1e-9]])
 # Exactly singular, although no eigenvalue is computed as 0.
 SINGULAR = ss.ContinuousSystem(-np.ones((3, 3)), np.ones((3, 1)), np.ones((1, 3)))
 NO_INPUT = ss.ContinuousSystem([[-1.0]], np.zeros((1, 0)), [[1.0]])
+NEGATIVE = ss.DiscreteSystem([[-0.5]], [[1.0]], [[1.0]], dt=1.0)
+MINUS_ONE = ss.DiscreteSystem([[-1.0]], [[1.0]], [[1.0]], dt=1.0)
+JORDAN = ss.ContinuousSystem([[-1, 1], [0, -1]], [[0], [1]], [[1, 0]])
+UNEVEN = ss.ContinuousSystem(JORDAN.A, JORDAN.B, [[[1.0, 0.0]], [[1.0, 1.0]]])
+SLOW = (1e-8 * np.ones(1), np.poly(np.linspace(0.98, 0.995, 6)))
 U = np.ones(4)
 DAYS = np.array(["2020-01-01", "2020-01-02", "2020-01-03", "NaT"], "datetime64[D]")
 
@@ -43,12 +54,42 @@ def foreign(module, name="Array"):
     return type(name, (), {"__module__": module})()
 
 
+def without_control():
+    """to_control where python-control is not installed."""
+    with mock.patch.dict("sys.modules", {"control": None}):
+        ss.to_control(LAG)
+
+
 def continuous(a=((-1.0,),), b=((1.0,),), c=((1.0,),), d=None, **more):
     return ss.ContinuousSystem(a, b, c, d, **more)
 
 
 def discrete(**more):
     return ss.DiscreteSystem([[0.5]], [[1.0]], [[1.0]], **more)
+
+
+def npz(text=None, **arrays):
+    """The bytes of an .npz that `save` did not write, with a text as save would name it."""
+    file = io.BytesIO()
+    np.savez(file, **arrays, **({} if text is None else {"statespace": np.array(json.dumps(text))}))
+    return file.getvalue()
+
+
+def loaded(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "wrong.npz"
+        path.write_bytes(content)
+        return ss.load(path)
+
+
+OURS = {"format": "statespace system", "version": 1, "type": "ContinuousSystem", "structure": "Dense"}
+
+
+def junk():
+    """A filter of order 14 as far as its companion form remembers it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ss.DiscreteSystem(*signal.zpk2ss(*signal.butter(14, 0.05, output="zpk")), dt=1.0)
 
 
 # (what is called, the type, the text)
@@ -135,6 +176,27 @@ CASES = [
     (lambda: ss.from_sos([[1, 0, 0, 0, 1, 0]], dt=1.0), V, r"sos\[:, 3\] \(a0\) must not be 0 in discrete time"),
     (lambda: ss.from_sos([[1, 0, 0, 0, 0, 0]], dt=None), V, r"a row with a0 = a1 = a2 = 0, which is no section"),
     (lambda: ss.from_sos([[1, 0, 0, 0, 0, 1]], dt=None), V, r"improper, 2 zeros and 0 poles"),
+    (lambda: ss.from_zpk(5.0, [-1.0], [-2.0]), V, r"z and p must have an axis.*the order is zeros, poles, gain"),
+    (lambda: ss.from_ba(*SLOW, dt=1.0), W, r"from_ba: coefficients in double precision fix .* to about \de-\d\d"),
+    (lambda: ss.to_zpk(U), T, r"^to_zpk needs a ContinuousSystem or DiscreteSystem, got ndarray"),
+    (lambda: ss.to_zpk(MIMO), V, r"^to_zpk needs one input and one output, this system has 2 inputs and 3"),
+    (lambda: ss.to_zpk(UNEVEN), V, r"systems of this batch have different numbers of zeros, \[0, 1\]; convert"),
+    (lambda: ss.to_sos(junk()), W, r"^to_sos: poles and zeros computed .* reproduce its response to .*of its peak"),
+    (lambda: ss.to_sos(ss.from_zpk([], [1j], 1.0)), V, r"^to_sos needs a real system: 0\+1j has no conjugate partner"),
+    (lambda: ss.to_tf(STEPS), V, r"^to_tf needs one system, got a batch \(2,\); convert them one at a time"),
+    (lambda: ss.to_ba(SPRING), T, r"^to_ba needs a DiscreteSystem, its powers are of z⁻¹; discretize"),
+    (lambda: ss.modal(U), T, r"^modal needs a ContinuousSystem or DiscreteSystem, got ndarray"),
+    (lambda: ss.modal(JORDAN), V, r"^modal: the modes cannot be told apart, the condition number .* above max_"),
+    (lambda: ss.modal(SPRING, max_condition="a"), V, r"max_condition must be a number of at least 1, got 'a'"),
+    (lambda: ss.as_system(U), T, r"^as_system takes systems of scipy\.signal and control, .*got numpy\.ndarray"),
+    (lambda: ss.as_system(([1.0],)), V, r"a tuple must be \(num, den\), \(z, p, k\) or \(A, B, C, D\), got 1 parts"),
+    (lambda: ss.as_system((1.0, [-1.0], [-2.0])), T, r"three parts are \(z, p, k\): zeros, poles, then the gain"),
+    (lambda: ss.as_system(foreign("control", "StateSpace")), V, r"StateSpace has dt=None, an unspecified step"),
+    (lambda: ss.as_system(foreign("scipy", "StateSpace"), dt=1.0), V, r"StateSpace is continuous, and dt or fs"),
+    (lambda: ss.to_scipy(U), T, r"^to_scipy needs a ContinuousSystem or DiscreteSystem, got ndarray"),
+    (lambda: ss.to_scipy(STEPS), V, r"^to_scipy needs one system, got a batch \(2,\)"),
+    (lambda: ss.to_control(ss.from_zpk([], [1j], 1.0)), V, r"python-control knows real systems only, this one is"),
+    (without_control, ImportError, r"^to_control needs python-control, which is not installed: pip install control"),
     # ---- algebra
     (lambda: ss.series(SPRING, MIMO), V, r"series: the first system has 1 outputs, the second 2 .*series\(G1, G2"),
     (lambda: ss.parallel(SPRING, MIMO), V, r"parallel: .*got 1×1 and 3×2"),
@@ -206,6 +268,19 @@ CASES = [
     (lambda: ss.initial_state(SPRING, 0.1, "foh", [1.0]), V, r"x0 must have shape \(\.\.\., 2\), got \(1,\)"),
     (lambda: ss.initial_state(SPRING, 0.1, "foh", None, [1.0, 2.0]), V, r"u0 must have shape \(\.\.\., 1\), got"),
     (lambda: ss.initial_state(SPRING, 0.1, "foh", [np.nan, 0]), V, r"x0 must be finite"),
+    (lambda: ss.discretize(MIMO, 0.1, "matched"), V, r"MatchedPoles maps .* one channel, this system has 2 inputs"),
+    (lambda: ss.discretize(ss.from_zpk([], [2j * np.pi], 1.0), 1.0, "matched"), V, r"MatchedPoles: a pole lies"),
+    (lambda: ss.initial_state(LAG, 0.1, "matched"), V, r"MatchedPoles keeps no map from the continuous state"),
+    (lambda: ss.undiscretize(SPRING), T, r"^undiscretize needs a DiscreteSystem, this one is continuous already"),
+    (lambda: ss.rediscretize(1.0, 0.1), T, r"^rediscretize needs a DiscreteSystem, got float"),
+    (lambda: ss.undiscretize(discrete(dt=0.1)), V, r"^undiscretize: the system does not know the method that made it"),
+    (lambda: ss.rediscretize(DIGITAL), V, r"^rediscretize needs exactly one of dt= .* and fs= .*, got neither"),
+    (lambda: ss.undiscretize(DIGITAL, "matched"), V, r"^undiscretize: MatchedPoles has no inverse, .*name another"),
+    (lambda: ss.undiscretize(DIGITAL, "tusten"), V, r"unknown discretization method 'tusten'"),
+    (lambda: ss.undiscretize(ss.from_ba([1, 2], [1], dt=1.0), "zoh"), V, r"undiscretize: the system has a pole at 0 "),
+    (lambda: ss.undiscretize(NEGATIVE, "zoh"), V, r"undiscretize: the system has a pole at -0\.5, on the neg"),
+    (lambda: ss.undiscretize(MINUS_ONE, "tustin"), V, r"undiscretize: the system has a pole at −\(1 − w\)/w = -1"),
+    (lambda: ss.undiscretize(ss.discretize(LAG, 1e-8)), W, r"undiscretize: the rounding .* leaves up to 2e-08"),
     # ---- simulate
     (lambda: ss.simulate(U, SPRING), T, r"simulate needs a ContinuousSystem or DiscreteSystem first, got ndarray"),
     (lambda: ss.simulate(DIGITAL, DIGITAL), T, r"u must hold numbers"),
@@ -276,6 +351,27 @@ CASES = [
     (lambda: ss.steady_state(ss.from_zpk([], [1.0], 1.0, dt=1.0), 1.0), V, r"a pole at 1: it integrates"),
     (lambda: ss.steady_state(ss.from_zpk([], [1 - 1e-12], 1.0, dt=1.0), 1.0), W, r"a pole lies within 1e-10 of 1"),
     (lambda: ss.steady_state(SINGULAR, 1.0), V, r"a pole at 0: it integrates"),
+    (lambda: ss.steady_state(STEPS, np.ones((3, 1))), V, r"do not broadcast: the system has \(2,\), u0 has \(3,\)"),
+    # ---- zero phase
+    (lambda: ss.filtfilt(SPRING, U), T, r"^filtfilt needs a DiscreteSystem; discretize first, .*or run it .*simulate"),
+    (lambda: ss.filtfilt(U, DIGITAL), T, r"^filtfilt needs a DiscreteSystem first and the signal second, got ndarray"),
+    (lambda: ss.filtfilt(DIGITAL_MIMO, U), V, r"^filtfilt runs single-input .* 2 inputs and 3 .*, system\[i, j\]"),
+    (lambda: ss.filtfilt(DIGITAL, np.ones((3, 4))), V, r"axis is missing: x\.shape=\(3, 4\)"),
+    (lambda: ss.filtfilt(STEPS, np.ones((3, 4)), axis=1), V, r"^filtfilt: the batch axes .*\(3, 4\) with time on"),
+    (lambda: ss.filtfilt(DIGITAL, [1, np.nan, np.inf]), V, r"x must be finite, got 2 .*, the first is x\[1\].*both"),
+    (lambda: ss.filtfilt(DIGITAL, U), V, r"x must be longer than padlen=9, got 4 samples .*padlen=, or .*'gust'"),
+    (lambda: ss.filtfilt(DIGITAL, U, padlen=-1), V, r"padlen must be a number of samples, .* from 0 on, got -1"),
+    (lambda: ss.filtfilt(DIGITAL, U, padlen=1.0), V, r"padlen must be a number of samples.*got 1\.0"),
+    (lambda: ss.filtfilt(DIGITAL, U, padlen=True), V, r"padlen must be a number of samples.*got True"),
+    (lambda: ss.filtfilt(DIGITAL, U, padtype="zero"), V, r"padtype must be one of 'odd', 'even', .*, got 'zero'"),
+    (lambda: ss.filtfilt(DIGITAL, U, padtype=None, padlen=2), V, r"padtype=None pads nothing, got padlen=2; leave"),
+    (lambda: ss.filtfilt(DIGITAL, U, method="odd"), V, r"method must be one of 'pad', 'gust', got 'odd'"),
+    (lambda: ss.filtfilt(DIGITAL, U, method="gust", padlen=2), V, r"method='gust' pads nothing, got padlen=2; leave"),
+    (lambda: ss.filtfilt(DIGITAL, U, method="gust", padtype="even"), V, r"'gust' pads nothing, got padtype='even'"),
+    (lambda: ss.filtfilt(DIGITAL, U, irlen=2), V, r"irlen=2 belongs to method='gust'; write method='gust', or leave"),
+    (lambda: ss.filtfilt(DIGITAL, U, method="gust", irlen=0), V, r"irlen must be a number of .* from 1 on, got 0"),
+    (lambda: ss.filtfilt(SUM, U, padtype=None), V, r"from a steady state, padded or not, but .*pole at 1.*'gust'"),
+    (lambda: ss.filtfilt(DIGITAL_PAIRS, U * 1j, padtype=None), V, r"stored as conjugate pairs runs on .*u\.real"),
     # ---- responses
     (lambda: ss.impulse_response(U), T, r"a response needs a ContinuousSystem or DiscreteSystem, got ndarray"),
     (lambda: ss.step_response(DIGITAL, 0), V, r"length must be a positive number of samples, got 0"),
@@ -294,6 +390,30 @@ CASES = [
     (lambda: ss.frequency_response(SPRING, [[1.0]]), V, r"omega must be one row of finite real .*shape \(1, 1\)"),
     (lambda: ss.frequency_response(SPRING, [1j]), V, r"omega must be one row of finite real .*dtype complex128"),
     (lambda: ss.frequency_response(SPRING, [np.nan]), V, r"omega must be one row of finite real numbers"),
+    # ---- export
+    (lambda: ss.to_c(SPRING, "spring"), T, r"^to_c needs a DiscreteSystem, got a ContinuousSystem; discretize first"),
+    (lambda: ss.to_c("spring", DIGITAL), T, r"^to_c needs a DiscreteSystem first, got str"),
+    (lambda: ss.to_c(DIGITAL, "low-pass"), V, r"^name must be a C identifier .* no keyword of C .*got 'low-pass'"),
+    (lambda: ss.to_c(DIGITAL, "double"), V, r"^name must be a C identifier .* no keyword of C .*got 'double'"),
+    (lambda: ss.to_c(DIGITAL, "x", "float16"), V, r"^dtype must be one of 'float32', 'float64', got 'float16'"),
+    (lambda: ss.to_c(STEPS, "x"), V, r"^to_c writes one system, got a batch of shape \(2,\); pick one: A, B, C, D = "),
+    (lambda: ss.to_c(ss.from_zpk([], [0.5j], 1, dt=1), "x"), V, r"^to_c writes real systems, got a complex .*pairs"),
+    (lambda: ss.to_c(ss.discretize(NO_INPUT, 0.1), "x"), V, r"^to_c needs .* one input .*, got 0 inputs and 1 outputs"),
+    (lambda: ss.to_c(DIGITAL * 1e-50, "x"), V, r"coefficient c\[0\] = 1e-50 is beyond the range of float32, .*float64"),
+    (lambda: ss.to_c(DIGITAL * 1e50, "x"), V, r"coefficient c\[0\] = 1e\+50 is beyond the range of float32"),
+    (lambda: ss.to_c(ss.from_zpk([], [1 - 1e-9], 1, dt=1), "x"), W, r"make the stable .*radius 0\.999999999 to 1; use"),
+    (lambda: ss.save("spring", SPRING), T, r"^save needs a ContinuousSystem or DiscreteSystem first, got str"),
+    (lambda: ss.save(SPRING, 3), T, r"^save needs a path, a str or os\.PathLike, got int"),
+    (lambda: ss.save(discrete(dt=1, method=SPRING), "x"), T, r"^save knows the methods ZeroOrderHold, .*, got Cont"),
+    (lambda: ss.load(SPRING), T, r"^load needs a path, a str or os\.PathLike, got ContinuousSystem"),
+    (lambda: loaded(b"hello"), V, r"wrong\.npz' is no \.npz file, it begins with b'hello'; load reads what save wrote"),
+    (lambda: loaded(npz(x=U)[:-9]), V, r"wrong\.npz' is damaged or cut short: .*; take a copy"),
+    (lambda: loaded(npz(x=U)), V, r"wrong\.npz' is an \.npz, but none of statespace\.save: it holds 'x'; .*numpy\.l"),
+    (lambda: loaded(npz(OURS, B=np.array([{}]))), V, r"wrong\.npz' holds an array that cannot be read: Object arrays"),
+    (lambda: loaded(npz("x")), V, r"is an \.npz, but none of statespace\.save: its text 'statespace' is of another"),
+    (lambda: loaded(npz(OURS | {"version": 2})), V, r"is written in version 2 of .* reads version 1; update"),
+    (lambda: loaded(npz(OURS | {"structure": "X"})), V, r"asks for the structure 'X', which is not known .*Dense, "),
+    (lambda: loaded(npz(OURS)), V, r"wrong\.npz' does not describe a system: KeyError: 'parts'"),
     # ---- names of other libraries
     (lambda: SPRING.discretize, A, r"ContinuousSystem has no attribute 'discretize'; .*statespace\.discretize\("),
     (lambda: SPRING.c2d, A, r"here it is statespace\.discretize\(system, dt, method\)"),
@@ -379,13 +499,29 @@ CALLS = {  # every argument of these is replaced by every wrong thing
     ss.from_ba: {"b": [1.0], "a": [1.0, 2.0], "dt": 1.0, "time_unit": "s"},
     ss.from_sos: {"sos": [[1.0, 0, 0, 1, 0, 0]], "dt": 1.0, "time_unit": "s"},
     ss.discretize: {"system": LAG, "dt": 0.1, "method": "tustin", "fs": None},
+    ss.undiscretize: {"system": DIGITAL, "method": "tustin"},
+    ss.rediscretize: {"system": DIGITAL, "dt": 0.2, "method": "tustin", "fs": None},
+    ss.to_zpk: {"system": DIGITAL},
+    ss.to_sos: {"system": DIGITAL},
+    ss.to_tf: {"system": DIGITAL},
+    ss.to_ba: {"system": DIGITAL},
+    ss.modal: {"system": DIGITAL, "max_condition": 1e6},
+    ss.as_system: {"value": ([1.0], [1.0, 2.0]), "dt": 0.1, "fs": None, "time_unit": "s"},
+    (lambda z, p, k: ss.as_system((z, p, k))): {"z": [1.0], "p": [2.0], "k": 1.0},
+    (lambda a, b, c, d: ss.as_system((a, b, c, d))): {"a": [[1.0]], "b": [[1.0]], "c": [[1.0]], "d": [[1.0]]},
+    (lambda num: ss.as_system((num, [1.0, 2.0]))): {"num": [1.0]},
+    ss.to_scipy: {"system": DIGITAL},
+    ss.to_control: {"system": DIGITAL},
     ss.initial_state: {"system": LAG, "dt": 0.1, "method": "tustin", "x0": [1.0], "u0": [1.0]},
     ss.simulate: {"system": SPRING, "u": U, "dt": 0.1, "t": None, "x0": None, "hold": "foh", "gaps": "raise"},
     ss.filter: {"system": DIGITAL, "x": U, "axis": 0, "state": None},
+    ss.filtfilt: {"system": DIGITAL, "x": U, "axis": 0, "padtype": "odd", "padlen": 3, "method": "pad", "irlen": None},
+    (lambda irlen: ss.filtfilt(DIGITAL, U, method="gust", irlen=irlen)): {"irlen": 3},
     ss.steady_state: {"system": DIGITAL, "u0": 1.0},
     ss.impulse_response: {"system": SPRING, "length": 4, "t": None, "dt": 0.1},
     ss.step_response: {"system": DIGITAL, "length": 4, "t": None, "dt": None},
     ss.frequency_response: {"system": DIGITAL, "omega": [1.0]},
+    ss.to_c: {"system": DIGITAL, "name": "x", "dtype": "float32"},
     ss.Bilinear: {"prewarp": 1.0, "tap": "previous"},
     ss.GeneralizedBilinear: {"w": 0.5},
     ss.feedback: {"system": SPRING, "other": 1.0, "sign": -1},

@@ -14,6 +14,7 @@ FLOOR = {
     "structure": 1, "cpu": 1, "gpu": 1,
     "systems": 2, "scan": 2,
     "conversion": 3, "discretization": 3, "frequency": 3,
+    "export": 4,
     "simulation": 5,
     "plot": 6,
     "__init__": 7,
@@ -21,7 +22,7 @@ FLOOR = {
 
 # What a floor may import from outside beside the standard library and numpy; "inside" means in functions only.
 TOP_LEVEL = {"cpu": {"numba"}, "conversion": {"scipy"}, "discretization": {"scipy"}, "frequency": {"scipy"}}
-INSIDE = {"scipy": 1, "matplotlib": 6}
+INSIDE = {"scipy": 1, "control": 3, "matplotlib": 6}
 ONLY = {"numba": {"cpu"}, "llvmlite": {"cpu"}, "cupy": {"gpu"}}
 STANDARD = {
     "__future__",
@@ -30,11 +31,17 @@ STANDARD = {
     "functools",
     "html",
     "importlib",
+    "io",
+    "itertools",
+    "json",
     "math",
     "os",
+    "re",
     "sys",
+    "textwrap",
     "typing",
     "warnings",
+    "zipfile",
 }
 
 

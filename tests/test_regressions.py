@@ -125,3 +125,12 @@ def test_zeros_go_to_the_poles_they_are_near():
     s = np.array([1e-7, 1e-4j, 0.1 + 1j, 1e3])
     # A zero a thousand times its pole: three digits cancel in the realization, not seven.
     assert np.allclose(ss.ContinuousSystem(*system)(s), system(s), rtol=1e-12, atol=0)
+
+
+def test_a_delay_line_has_a_b_of_its_own():
+    """The FIR loop took the input as it was, whatever B said."""
+    for b in ([[2.0], [0.0]], [[2.0], [1.0]], [[0.0], [1.0]]):
+        system = ss.DiscreteSystem(ss.DelayLine(2), b, [[1.0, 3.0]], dt=1.0)
+        wanted = ss.DiscreteSystem(np.eye(2, k=-1), b, [[1.0, 3.0]], dt=1.0)
+        u = np.arange(1.0, 6.0)
+        assert np.array_equal(ss.simulate(system, u).y, ss.simulate(wanted, u).y)

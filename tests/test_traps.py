@@ -9,7 +9,8 @@ from scipy import signal
 import statespace as ss
 from gallery import kernel, relative
 from statespace.arrays import phi1
-from statespace.discretization.rules import ELEMENTWISE, as_method
+from statespace.discretization.algebra import ELEMENTWISE
+from statespace.discretization.names import as_method
 
 
 def butterworth(order, cutoff=2e3 * np.pi, kind="low"):

@@ -1,5 +1,6 @@
-"""Floor 3: from continuous to discrete time."""
+"""Floor 3: from continuous to discrete time, and back."""
 
+from statespace.discretization.inverse import rediscretize, undiscretize
 from statespace.discretization.rules import (
     BackwardEuler,
     Bilinear,
@@ -8,6 +9,7 @@ from statespace.discretization.rules import (
     ForwardEuler,
     GeneralizedBilinear,
     Impulse,
+    MatchedPoles,
     ZeroOrderHold,
 )
 from statespace.discretization.verbs import discretize, initial_state
@@ -20,7 +22,10 @@ __all__ = [
     "ForwardEuler",
     "GeneralizedBilinear",
     "Impulse",
+    "MatchedPoles",
     "ZeroOrderHold",
     "discretize",
     "initial_state",
+    "rediscretize",
+    "undiscretize",
 ]

@@ -9,64 +9,21 @@ and, with the state shifted by γ, w_k = x_k − γ v_k, the standard form
     A_d = α    B_d = δ B    C_d = C    D_d = D + C γ B    with δ = αγ + β in closed form.
 
 A rule states α, β, γ, δ once, in terms of an *algebra*: `ELEMENTWISE` for the poles of a diagonal system
-and for one step after another, `MATRICES` for dense state matrices.
+and for one step after another, `MATRICES` for dense state matrices. Its `generator` is the way back: the A whose
+α is given. The rest follows from α, β, γ, δ of that A: B = δ⁻¹ B_d, C = C_d, D = D_d − C γ B.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from statespace.arrays import Array, check_choice, phi1, phi1_minus_phi2, phi2, shorten, warn_of_loss
-from statespace.structure.matrices import Exponentials, balanced, exponentials, identity_like, solve
+from statespace.arrays import Array, check_choice, shorten, warn_of_loss
+from statespace.discretization.algebra import ELEMENTWISE, Algebra, Factors
 
 Tap: TypeAlias = Literal["previous", "current"]
-
-
-class Factors(NamedTuple):
-    """α, β, γ of the two-tap recurrence and δ = αγ + β."""
-
-    alpha: Any
-    beta: Any
-    gamma: Any
-    delta: Any
-
-
-class Algebra(NamedTuple):
-    """What a rule needs to know about numbers, or about matrices."""
-
-    exponentials: Callable[[Array], Exponentials]
-    product: Callable[[Array, Array], Array]
-    inverse: Callable[[Array], Array]
-    one: Callable[[Array], Array]
-    size: Callable[[Array], Array]  # largest magnitude, whatever the units of the states
-
-
-def _elementwise(z: Array) -> Exponentials:
-    return Exponentials(np.exp(z), phi1(z), phi2(z), phi1_minus_phi2(z))
-
-
-def _reciprocal(m: Array) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 1.0 / m
-
-
-def _inverse(m: Array) -> Array:
-    try:
-        return solve(m, identity_like(m))
-    except np.linalg.LinAlgError:
-        return np.full(m.shape, np.inf)
-
-
-def _balanced_size(m: Array) -> Array:
-    return np.abs(balanced(m)[0]) if np.isfinite(m).all() else np.abs(m)
-
-
-ELEMENTWISE = Algebra(_elementwise, np.multiply, _reciprocal, np.ones_like, np.abs)
-MATRICES = Algebra(exponentials, np.matmul, _inverse, identity_like, _balanced_size)
 
 
 # --------------------------------------------------------------- rules built on e^z
@@ -114,6 +71,10 @@ class ZeroOrderHold:
             return Factors(e, zero, held, algebra.product(e, held))
         return Factors(e, held, zero, held)
 
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
+        return algebra.logarithm(alpha) / dt
+
 
 @dataclass(frozen=True)
 class FirstOrderHold:
@@ -140,6 +101,10 @@ class FirstOrderHold:
         e, phi_1, phi_2, ramp = algebra.exponentials(dt * a)
         return Factors(e, dt * ramp, dt * phi_2, dt * algebra.product(phi_1, phi_1))
 
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
+        return algebra.logarithm(alpha) / dt
+
 
 @dataclass(frozen=True)
 class Impulse:
@@ -165,6 +130,10 @@ class Impulse:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         e = algebra.exponentials(dt * a).exp
         return Factors(e, np.zeros_like(e), dt * algebra.one(e), dt * e)
+
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
+        return algebra.logarithm(alpha) / dt
 
 
 @dataclass(frozen=True)
@@ -206,6 +175,10 @@ class ExponentialTrapezoidal:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         e = algebra.exponentials(dt * a).exp
         return Factors(e, (1 - self.w) * dt * e, self.w * dt * algebra.one(e), dt * e)
+
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
+        return algebra.logarithm(alpha) / dt
 
 
 # --------------------------------------------------------------- rational rules
@@ -250,6 +223,10 @@ class GeneralizedBilinear:
     def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         return _bilinear_factors(a, dt, self.w, algebra)
+
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
+        return _bilinear_generator(alpha, dt, self.w, algebra)
 
 
 @dataclass(frozen=True)
@@ -322,6 +299,10 @@ class Bilinear:
         held = 2.0 * gamma  # Δ (1 − z/2)⁻¹
         return Factors(alpha, np.zeros_like(alpha), held, algebra.product(alpha, held))
 
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
+        return _bilinear_generator(alpha, self.warped(dt), self.w, algebra)
+
 
 @dataclass(frozen=True)
 class ForwardEuler:
@@ -346,6 +327,10 @@ class ForwardEuler:
     def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         return _bilinear_factors(a, dt, self.w, algebra)
+
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
+        return _bilinear_generator(alpha, dt, self.w, algebra)
 
 
 @dataclass(frozen=True)
@@ -373,6 +358,36 @@ class BackwardEuler:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         return _bilinear_factors(a, dt, self.w, algebra)
 
+    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
+        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
+        return _bilinear_generator(alpha, dt, self.w, algebra)
+
+
+# --------------------------------------------------------------- the one that is no function of ΔA
+
+
+@dataclass(frozen=True)
+class MatchedPoles:
+    """Every pole and every zero by ζ = e^{sΔ}; zeros at infinity go to −1; the gain is matched at s → 0.
+
+    For single-input single-output systems. A zero stays a zero, so that a notch is at its frequency; stable stays
+    stable. Order 2: with as many zeros as poles nothing is delayed. The gain agrees at zero frequency, also where
+    poles or zeros at 0 make it infinite or zero: H_d(e^{sΔ})/H(s) → 1 for s → 0. The discrete state is that of a
+    `Cascade`, without a map from the continuous one. Has no inverse.
+
+    References
+    ----------
+    G. F. Franklin, J. D. Powell, M. Workman, *Digital Control of Dynamic Systems*, 3rd ed., section 6.2.
+
+    Examples
+    --------
+    >>> import statespace as ss
+    >>> lead = ss.from_zpk([-1.0], [0.0, -10.0], 5.0)
+    >>> digital = ss.discretize(lead, 0.1, ss.MatchedPoles())
+    >>> digital.zeros.real.round(4), digital.poles.real.round(4)
+    (array([ 0.9048, -1.    ]), array([1.    , 0.3679]))
+    """
+
 
 # --------------------------------------------------------------- formulas that rules share
 
@@ -390,6 +405,12 @@ def _bilinear_factors(a: Array, dt: Array, w: float, algebra: Algebra) -> Factor
     _refuse_pole_at_the_step(algebra.size(r), w)
     alpha = algebra.product(r, one + (1 - w) * z)
     return Factors(alpha, (1 - w) * dt * r, w * dt * r, dt * algebra.product(r, r))
+
+
+def _bilinear_generator(alpha: Array, dt: Array, w: float, algebra: Algebra) -> Array:
+    """Z = (α − 1) M⁻¹, since α (1 − wz) = 1 + (1 − w) z."""
+    one = algebra.one(alpha)
+    return algebra.product(alpha - one, algebra.inverse((1 - w) * one + w * alpha)) / dt
 
 
 def _refuse_pole_at_the_step(r: Array, w: float) -> None:
@@ -412,55 +433,3 @@ def _check_weight(w: Any, name: str) -> None:
 
 def _is_real(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isrealobj(value))
-
-
-# --------------------------------------------------------------- names
-
-Method: TypeAlias = (
-    ZeroOrderHold
-    | FirstOrderHold
-    | Impulse
-    | ExponentialTrapezoidal
-    | GeneralizedBilinear
-    | Bilinear
-    | ForwardEuler
-    | BackwardEuler
-)
-
-METHODS: dict[str, Method] = {
-    "zoh": ZeroOrderHold(),
-    "s4_zoh": ZeroOrderHold(tap="current"),
-    "foh": FirstOrderHold(),
-    "impulse": Impulse(),
-    "mamba": Impulse(),
-    "bilinear": Bilinear(),
-    "tustin": Bilinear(),
-    "s4_bilinear": Bilinear(tap="current"),
-    "euler": ForwardEuler(),
-    "backward_euler": BackwardEuler(),
-    "exp_trapezoidal": ExponentialTrapezoidal(),
-}
-
-
-# What other libraries call a method that is here.
-_ELSEWHERE = {
-    "backward_diff": "'backward_euler'",
-    "forward_diff": "'euler'",
-    "matched": "not there before version 0.2",
-    "prewarp": "Bilinear(prewarp=omega)",
-}
-
-
-def as_method(method: Any) -> Method:
-    """Return the method object for a name or an object."""
-    if isinstance(method, str):
-        if method in METHODS:
-            return METHODS[method]
-        if method == "gbt":
-            raise ValueError("'gbt' needs its weight: write method=statespace.GeneralizedBilinear(w)")
-        here = _ELSEWHERE.get(method)
-        hint = f"; here it is {here}" if here else ""
-        raise ValueError(f"unknown discretization method {method!r}{hint}; known are {', '.join(map(repr, METHODS))}")
-    if not isinstance(method, Method):
-        raise TypeError(f"method must be a name or a method object such as Bilinear(), got {shorten(method)}")
-    return method

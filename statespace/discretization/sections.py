@@ -1,4 +1,4 @@
-"""Cascades under a substitution s → f(ζ): one section at a time, so that poles and zeros stay known."""
+"""Cascades mapped section by section, so that poles and zeros stay known: substitutions s → f(ζ), matched poles."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array
-from statespace.discretization.rules import MATRICES, Bilinear, Factors, Method
+from statespace.arrays import Array, phi1
+from statespace.discretization.algebra import MATRICES, Factors
+from statespace.discretization.names import Method, Rule
+from statespace.discretization.rules import Bilinear
 from statespace.structure import Cascade
+from statespace.structure.cascade import in_sections
 from statespace.systems import ContinuousSystem
 
 
@@ -27,7 +30,7 @@ def substituted(cascade: Cascade, step: Array, rule: Any) -> Cascade:
     """
     p, z, w = cascade.known_poles, cascade.zeros, rule.w
     poles = rule.factors(p, step[..., None]).alpha
-    dt = (rule.warped(step) if isinstance(rule, Bilinear) else step)[..., None]
+    dt = _warped(step, rule)[..., None]
     absent = np.isinf(z)
     zero = np.where(absent, 0.0, z)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -35,19 +38,59 @@ def substituted(cascade: Cascade, step: Array, rule: Any) -> Cascade:
         mapped = np.where(absent, -(1 - w) / w if w else np.inf, (1 + (1 - w) * dt * zero) / lead)
     lost = lead == 0  # what goes to infinity leaves a factor of its own
     lead = np.where(lost, np.where(absent, dt, -(1 + (1 - w) * dt * zero)), lead)
-    gain = _pairwise_product(lead / (1 - w * dt * p))
+    return _remade(cascade, poles, np.where(lost, np.inf, mapped), lead / (1 - w * dt * p))
+
+
+def restored(cascade: Cascade, step: Array, rule: Any) -> Cascade:
+    """Put ζ = (1 + (1 − w) Δs)/(1 − wΔs) into every section: the way back.
+
+        ζ − q = Δ M (s − p)/(1 − wΔs),   M = 1 − w + wq,   p = (q − 1)/(Δ M)
+
+    A zero at −(1 − w)/w, to rounding, comes from infinity; one at infinity comes from 1/(wΔ), or for w = 0 stays.
+    """
+    q, z, w = cascade.known_poles, cascade.zeros, rule.w
+    poles = rule.generator(q, step[..., None])
+    dt = _warped(step, rule)[..., None]
+    absent = np.isinf(z)
+    zero = np.where(absent, 0.0, z)
+    m = 1 - w + w * zero
+    lost = ~absent & (np.abs(m) <= 8 * np.finfo(float).eps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mapped = np.where(absent, 1 / (w * dt) if w else np.inf, (zero - 1) / (dt * m))
+    lead = np.where(absent, -w * dt if w else 1.0, np.where(lost, 1 - zero, dt * m))
+    return _remade(cascade, poles, np.where(lost, np.inf, mapped), lead / (dt * (1 - w + w * q)))
+
+
+def _warped(step: Array, rule: Any) -> Array:
+    return rule.warped(step) if isinstance(rule, Bilinear) else step
+
+
+def matched(cascade: Cascade, step: Array) -> Cascade:
+    """Send every root r to e^{rΔ} and a zero at infinity to −1, the gain matched at s → 0.
+
+    There (s − r)/(ζ − e^{rΔ}) → 1/(Δ φ1(rΔ)), which is 1/Δ for r = 0, and 1/(ζ + 1) → 1/2.
+    """
+    p, z, dt = cascade.known_poles, cascade.zeros, step[..., None]
+    absent = np.isinf(z)
+    zero = np.where(absent, 0.0, z)
+    for roots, what in ((p, "pole"), (zero, "zero")):
+        if np.any(np.abs(phi1(roots * dt)) <= 8 * np.finfo(float).eps):
+            raise ValueError(
+                f"MatchedPoles: a {what} lies at a multiple of the sampling frequency 2π/dt, where it is sampled as if "
+                "at 0 and the gain cannot be matched; take another dt"
+            )
+    at_zero = np.where(absent, 2.0, dt * phi1(zero * dt))
+    return _remade(cascade, np.exp(p * dt), np.where(absent, -1.0, np.exp(zero * dt)), dt * phi1(p * dt) / at_zero)
+
+
+def _remade(cascade: Cascade, poles: Array, zeros: Array, factors: Array) -> Cascade:
+    """A cascade of mapped poles and zeros, the gain of each section times the factors (..., n) of its poles."""
+    gain = in_sections(factors, 1.0).prod(-1)
     gains = cascade.gains * (gain if cascade.is_complex else gain.real)
-    return Cascade(poles, np.broadcast_to(np.where(lost, np.inf, mapped), poles.shape), gains)
+    return Cascade(poles, np.broadcast_to(zeros, poles.shape), gains)
 
 
-def _pairwise_product(values: Array) -> Array:
-    """Product over the poles of each section, (..., n) to (..., (n + 1) // 2)."""
-    if values.shape[-1] % 2:
-        values = np.concatenate([values, np.ones_like(values[..., :1])], axis=-1)
-    return values.reshape(*values.shape[:-1], -1, 2).prod(-1)
-
-
-def section_states(system: ContinuousSystem, step: Array, rule: Method, x: Array, u: Array) -> Array:
+def section_states(system: ContinuousSystem, step: Array, rule: Rule, x: Array, u: Array) -> Array:
     """Map each section, w = T (x − γ b v), T taking its discretized basis to the discrete section's own."""
     before = system.A.sections()
     after = substituted(system.A, step, rule).sections()

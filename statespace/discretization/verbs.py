@@ -8,10 +8,13 @@ from typing import Any, Never
 import numpy as np
 
 from statespace.arrays import Array, as_coefficients, as_step, shorten
-from statespace.discretization.rules import MATRICES, Factors, Method, as_method
-from statespace.discretization.sections import is_substitution, section_states, substituted
+from statespace.discretization.algebra import MATRICES, Factors
+from statespace.discretization.names import Method, Rule, as_method
+from statespace.discretization.rules import MatchedPoles
+from statespace.discretization.sections import is_substitution, matched, section_states, substituted
 from statespace.structure import Cascade, Dense, Diagonal
 from statespace.systems import ContinuousSystem, DiscreteSystem
+from statespace.systems.zpk import cascade_form
 
 
 def discretize(
@@ -27,7 +30,7 @@ def discretize(
         Step of time; broadcasts with the batch axes of the system.
     method : str or method object
         "zoh" (default; shifts signals by half a step), "foh", "bilinear" or "tustin", "impulse", "euler",
-        "backward_euler", "exp_trapezoidal", "mamba", "s4_zoh", "s4_bilinear", or an object such as
+        "backward_euler", "exp_trapezoidal", "matched", "mamba", "s4_zoh", "s4_bilinear", or an object such as
         ``Bilinear(prewarp=6.0)`` or ``GeneralizedBilinear(0.3)``.
     fs : float or array_like
         Samples per unit of time, instead of dt.
@@ -67,7 +70,10 @@ def discretize(
     if misplaced:
         raise TypeError(_misplaced(misplaced))
     if isinstance(system, DiscreteSystem):
-        raise TypeError(f"the system is discrete already (dt={system.dt}); it cannot be discretized twice")
+        raise TypeError(
+            f"the system is discrete already (dt={system.dt}); it cannot be discretized twice; "
+            "for another step write statespace.rediscretize(system, dt)"
+        )
     if not isinstance(system, ContinuousSystem):
         raise TypeError(
             f"discretize needs a ContinuousSystem, got {type(system).__name__}; "
@@ -79,13 +85,26 @@ def discretize(
 
 
 def _discretized(system: ContinuousSystem, step: Array, rule: Method) -> DiscreteSystem:
+    if isinstance(rule, MatchedPoles):
+        return _matched(system, step, rule)
     if isinstance(system.A, Cascade) and is_substitution(rule):
         cascade = substituted(system.A, step, rule)
         return DiscreteSystem(cascade, dt=step, method=rule, time_unit=system.time_unit)
     return with_shift(system, step, rule)[0]
 
 
-def with_shift(system: ContinuousSystem, step: Array, rule: Method) -> tuple[DiscreteSystem, Array]:
+def _matched(system: ContinuousSystem, step: Array, rule: MatchedPoles) -> DiscreteSystem:
+    if not system.n_inputs == system.n_outputs == 1:
+        raise ValueError(
+            f"MatchedPoles maps the poles and zeros of one channel, this system has {system.n_inputs} inputs and "
+            f"{system.n_outputs} outputs; take one, system[[i], [j]], or another method"
+        )
+    cascade = cascade_form(system, "MatchedPoles")
+    parts = tuple(system) if cascade is None else (matched(cascade, step),)
+    return DiscreteSystem(*parts, dt=step, method=rule, time_unit=system.time_unit)
+
+
+def with_shift(system: ContinuousSystem, step: Array, rule: Rule) -> tuple[DiscreteSystem, Array]:
     """The discrete system in the coordinates w = x − γ B u, and γ B."""
     f, product = _factors(system, step, rule)
     if isinstance(system.A, Diagonal):
@@ -100,7 +119,7 @@ def with_shift(system: ContinuousSystem, step: Array, rule: Method) -> tuple[Dis
     return DiscreteSystem(*matrices, dt=step, method=rule, time_unit=system.time_unit), shift
 
 
-def _factors(system: ContinuousSystem, step: Array, rule: Method) -> tuple[Factors, Callable[[Array, Array], Array]]:
+def _factors(system: ContinuousSystem, step: Array, rule: Rule) -> tuple[Factors, Callable[[Array, Array], Array]]:
     """Factors for the structure of a system, and how they multiply its B."""
     diagonal = isinstance(system.A, Diagonal)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -113,14 +132,14 @@ def _factors(system: ContinuousSystem, step: Array, rule: Method) -> tuple[Facto
         raise ValueError(
             f"discretize overflows: over one step the fastest pole grows by exp({growth:.4g}); take a smaller dt"
         )
-    return f, (_scale_rows if diagonal else np.matmul)
+    return f, (scale_rows if diagonal else np.matmul)
 
 
-def _scale_rows(factor: Array, b: Array) -> Array:
+def scale_rows(factor: Array, b: Array) -> Array:
     return factor[..., None] * b
 
 
-def _mapped_poles(system: ContinuousSystem, step: Array, rule: Method) -> Array | None:
+def _mapped_poles(system: ContinuousSystem, step: Array, rule: Rule) -> Array | None:
     """α of the poles, where they are known better than the matrix tells."""
     if isinstance(system.A, Dense) and system.A.known_poles is None:
         return None
@@ -183,6 +202,8 @@ def initial_state(
     if not isinstance(system, ContinuousSystem):
         raise TypeError(f"initial_state needs the ContinuousSystem before discretization, got {type(system).__name__}")
     step, rule = as_step(dt, fs, what="initial_state"), as_method(method)
+    if isinstance(rule, MatchedPoles):
+        raise ValueError("MatchedPoles keeps no map from the continuous state to the discrete one; take another method")
     x = _vector(x0, system.state_size, "x0")
     u = _vector(u0, system.n_inputs, "u0")
     if isinstance(system.A, Cascade) and is_substitution(rule):

@@ -8,6 +8,7 @@ import numpy as np
 
 from statespace.arrays import Array, as_coefficients, as_signal, shorten, warn_of_loss
 from statespace.scan import as_state, run
+from statespace.simulation.channels import check_channelwise, misaligned, time_axis
 from statespace.structure import Dense
 from statespace.structure.matrices import is_singular
 from statespace.systems import ContinuousSystem, DiscreteSystem
@@ -68,49 +69,17 @@ def filter(
     >>> y[:, 0]
     array([1., 1., 1., 1.])
     """
-    _check_filter(system)
+    check_channelwise(system, "filter")
     signal = as_signal(x, "x")
-    axis = _axis(axis, signal)
+    axis = time_axis(axis, signal)
     lanes = np.moveaxis(signal, axis, -1)[..., None]
     start = _start(system, lanes, state)
     try:
         result = run(system, lanes, start)
     except ValueError as error:
-        raise ValueError(f"filter: {error}; x has {signal.shape} with time on axis {axis}") from None
+        raise misaligned("filter", error, signal, axis) from None
     y = np.moveaxis(result.y[..., 0], -1, axis)
     return y if state is None else (y, result.final)
-
-
-def _check_filter(system: Any) -> None:
-    if isinstance(system, ContinuousSystem):
-        raise TypeError(
-            "filter needs a DiscreteSystem; discretize first, statespace.discretize(system, dt, 'foh'), "
-            "or run it as it is with statespace.simulate(system, u, dt=dt)"
-        )
-    if not isinstance(system, DiscreteSystem):
-        raise TypeError(f"filter needs a DiscreteSystem first and the signal second, got {type(system).__name__}")
-    if not system.n_inputs == system.n_outputs == 1:
-        raise ValueError(
-            f"filter runs single-input single-output systems channel by channel, this one has {system.n_inputs} "
-            f"inputs and {system.n_outputs} outputs; use statespace.simulate"
-        )
-
-
-def _axis(axis: Any, signal: Array) -> int:
-    if signal.ndim == 0:
-        raise ValueError("x must be a signal, got a single number")
-    if axis is None:
-        if signal.ndim > 1:
-            raise ValueError(
-                f"axis is missing: x.shape={signal.shape} could be (time, channels), axis=0 as in this library, or "
-                "(channels, time), axis=-1 as in scipy.signal; say which axis is time"
-            )
-        return 0
-    if not isinstance(axis, (int, np.integer)) or not -signal.ndim <= axis < signal.ndim:
-        raise ValueError(
-            f"axis must be an axis of x, an integer from {-signal.ndim} to {signal.ndim - 1}, got {axis!r}"
-        )
-    return int(axis) % signal.ndim
 
 
 def _start(system: DiscreteSystem, lanes: Array, state: Any) -> Array | None:
@@ -173,9 +142,14 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
         raise ValueError(f"the system has a pole at {point:g}: it integrates a constant input and has no steady state")
     if np.any(distance < 1e-10) and point:
         warn_of_loss(f"a pole lies within 1e-10 of {point:g}: the steady state has few correct digits")
-    real = not (system.is_complex or u.dtype.kind == "c" or system.B.dtype.kind == "c")
-    driven = system.B @ u[..., None]
-    x = system.A.resolvent(np.full(np.broadcast_shapes(system.batch_shape, u.shape[:-1]), point, complex), driven)
+    try:
+        batch = np.broadcast_shapes(system.batch_shape, u.shape[:-1])
+    except ValueError:
+        raise ValueError(
+            f"the batch axes do not broadcast: the system has {system.batch_shape}, u0 has {u.shape[:-1]}"
+        ) from None
+    real = not (system.is_complex or system.stores_pairs or u.dtype.kind == "c" or system.B.dtype.kind == "c")
+    x = system.A.resolvent(np.full(batch, point, complex), system.B @ u[..., None])
     return x[..., 0].real if real else x[..., 0]
 
 

@@ -14,7 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from statespace.arrays import Array
-from statespace.discretization.rules import MATRICES, FirstOrderHold, Method, ZeroOrderHold
+from statespace.discretization.algebra import MATRICES
+from statespace.discretization.names import Rule
+from statespace.discretization.rules import FirstOrderHold, ZeroOrderHold
 from statespace.scan import broadcast_batch, flat, refuse_complex_on_pairs, state_and_output_types, systems_of_rows
 from statespace.simulation.grids import distinct_steps
 from statespace.structure import Diagonal
@@ -28,7 +30,7 @@ _BLOCK = 16384  # stamps at a time: bounds the memory for factors and states
 
 
 def run_irregular(
-    system: ContinuousSystem, u: Array, x0: Array, steps: Array, slack: Array, rule: Method, *, states: bool
+    system: ContinuousSystem, u: Array, x0: Array, steps: Array, slack: Array, rule: Rule, *, states: bool
 ) -> tuple[Array, Array, Array | None]:
     """Output, physical state at the last stamp, and states, for u (..., L, m) and steps (L − 1,)."""
     refuse_complex_on_pairs(system, u)
@@ -61,7 +63,7 @@ def _read_out(system: ContinuousSystem, x: Array, u: Array) -> Array:
     return seen + u @ system.D.swapaxes(-1, -2)
 
 
-def _stepper(system: ContinuousSystem, steps: Array, slack: Array, rule: Method, which: Array, kind: Any) -> Advance:
+def _stepper(system: ContinuousSystem, steps: Array, slack: Array, rule: Rule, which: Array, kind: Any) -> Advance:
     if isinstance(system.A, Diagonal):
         return _diagonal(system, steps, rule, which, kind)
     few = distinct_steps(steps, slack) if len(steps) else (np.ones(1), np.zeros(0, np.int64))
@@ -70,7 +72,7 @@ def _stepper(system: ContinuousSystem, steps: Array, slack: Array, rule: Method,
     return _indexed(system, few[0], few[1], rule, which, kind)
 
 
-def _diagonal(system: ContinuousSystem, steps: Array, rule: Method, which: Array, kind: Any) -> Advance:
+def _diagonal(system: ContinuousSystem, steps: Array, rule: Rule, which: Array, kind: Any) -> Advance:
     """Per-step α, β, γ of the poles, then the affine step x_k = a_k x_{k−1} + b_k."""
     from statespace.cpu import affine_steps
 
@@ -89,7 +91,7 @@ def _diagonal(system: ContinuousSystem, steps: Array, rule: Method, which: Array
     return advance
 
 
-def _indexed(system: ContinuousSystem, few: Array, index: Array, rule: Method, which: Array, kind: Any) -> Advance:
+def _indexed(system: ContinuousSystem, few: Array, index: Array, rule: Rule, which: Array, kind: Any) -> Advance:
     """A table of α, βB, γB for the different steps."""
     from statespace.cpu import indexed_steps
 
@@ -103,7 +105,7 @@ def _indexed(system: ContinuousSystem, few: Array, index: Array, rule: Method, w
     return advance
 
 
-def _varied(system: ContinuousSystem, steps: Array, rule: Method, which: Array, kind: Any) -> Advance:
+def _varied(system: ContinuousSystem, steps: Array, rule: Rule, which: Array, kind: Any) -> Advance:
     """Dyadic steps in balanced coordinates, so that ‖A‖ h0 ≤ 1 is as mild a bound as it can be."""
     from statespace.cpu import varied_steps
 
@@ -136,4 +138,4 @@ def _tables(m: Array, system: ContinuousSystem, dtype: Any) -> Array:
     return np.ascontiguousarray(tables.swapaxes(-1, -2), dtype=dtype)
 
 
-HOLDS: dict[str, Method] = {"zoh": ZeroOrderHold(), "foh": FirstOrderHold()}
+HOLDS: dict[str, Rule] = {"zoh": ZeroOrderHold(), "foh": FirstOrderHold()}

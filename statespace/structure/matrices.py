@@ -126,6 +126,49 @@ def _whole(expm1: Array, squared: Array, doublings: Array) -> Array:
     return np.where(both, squared, identity_like(expm1) + expm1)
 
 
+def logarithm(m: Array) -> Array:
+    """Principal logarithm of every matrix in a batch, which must have no eigenvalue at or below 0.
+
+    SciPy's has a small error in the norm, which leaves small entries wrong: an order-20 filter in block-triangular form
+    had its response off by 2e-8. Newton's iteration with the exponential, whose entries are right one by one, repairs
+    them (1e-15) and gains a factor 20 near the identity. For stiff matrices it would amplify rounding instead.
+
+    References
+    ----------
+    A. H. Al-Mohy, N. J. Higham, "Improved inverse scaling and squaring algorithms for the matrix logarithm",
+    SIAM J. Sci. Comput. 34 (2012), algorithm 5.1; N. J. Higham, *Functions of Matrices*, SIAM 2008, section 10.2.
+    """
+    from scipy.linalg import logm
+
+    if m.shape[-1] == 0:
+        return np.array(m)
+    m, scale = balanced(m)
+    value = np.array([logm(one) for one in m.reshape(-1, *m.shape[-2:])]).reshape(m.shape)
+    value = value if m.dtype.kind == "c" else np.ascontiguousarray(value.real)
+    gentle = norm1(value) < 6.0
+    value[gentle] = _refined(value[gentle], m[gentle])
+    return value * (scale[..., :, None] / scale[..., None, :])
+
+
+def _refined(value: Array, m: Array, steps: int = 4) -> Array:
+    """Newton steps L + E for e^L = m, with the derivative of e^L inverted by a series in [L, ·].
+
+    m − e^L = e^{L/2} (sinh(ad/2)/(ad/2) E) e^{L/2},   ad X = [L, X],
+    E = R − ad² R/24 + 7 ad⁴ R/5760 − …,   R = e^{−L/2} (m − e^L) e^{−L/2},   e^L − 1 = L φ1(L)
+    """
+    for _ in range(steps):
+        back = exponentials(-value / 2).exp
+        r = back @ (m - identity_like(m) - value @ exponentials(value).phi1) @ back
+        second = _commutator(value, _commutator(value, r))
+        fourth = _commutator(value, _commutator(value, second))
+        value = value + r - second / 24 + fourth * (7 / 5760)
+    return value
+
+
+def _commutator(a: Array, b: Array) -> Array:
+    return np.asarray(a @ b - b @ a)
+
+
 def solve(matrix: Array, right: Array) -> Array:
     """Solve matrix @ x = right in balanced coordinates, batched; singular raises LinAlgError."""
     if matrix.shape[-1] == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -36,8 +36,9 @@ _METHODS_ELSEWHERE = {
     "noutputs": "system.n_outputs",
     "eval": "system(s)",
     "horner": "system(s)",
-    "to_tf": "statespace.to_tf(system), from version 0.2 on",
-    "to_zpk": "statespace.to_zpk(system), from version 0.2 on",
+    "to_tf": "statespace.to_tf(system)",
+    "to_zpk": "statespace.to_zpk(system)",
+    "to_sos": "statespace.to_sos(system)",
     "to_ss": "nothing: it is a state space already",
     "Ts": "system.dt",
     "shape": "(system.n_outputs, system.n_inputs), and system.batch_shape",
@@ -316,7 +317,7 @@ class DiscreteSystem(_System):
         time_unit: str = "s",
     ) -> None:
         step = as_step(dt, fs, what="DiscreteSystem")
-        if not (method is None or hasattr(method, "factors")) or isinstance(method, type):
+        if not (method is None or is_dataclass(method)) or isinstance(method, type):
             raise TypeError(f"method must be a method object such as Bilinear(), or None, got {shorten(method)}")
         given = {"A": A, "B": B, "C": C, "D": D, "method": method, "time_unit": time_unit}
         given["dt"] = frozen(step) if step.ndim else float(step)
