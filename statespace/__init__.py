@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import statespace.plot as plot
+    import statespace.scipy_signal as scipy_signal
     from statespace.arrays import AccuracyWarning as AccuracyWarning
     from statespace.conversion import as_system as as_system
     from statespace.conversion import from_ba as from_ba
@@ -114,7 +115,7 @@ _HOME = {
     "undiscretize": "discretization",
 }
 
-__all__ = [*sorted(_HOME), "plot"]
+__all__ = [*sorted(_HOME), "plot", "scipy_signal"]
 
 # What people from other libraries type, and what it is called here.
 _ELSEWHERE = {
@@ -175,8 +176,8 @@ if not TYPE_CHECKING:  # a typo stays an error for the type checker
             value = getattr(import_module(f"statespace.{_HOME[name]}"), name)
             globals()[name] = value
             return value
-        if name == "plot":
-            return import_module("statespace.plot")
+        if name in ("plot", "scipy_signal"):
+            return import_module(f"statespace.{name}")
         hint = f"; here it is statespace.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
         if hint and _ELSEWHERE[name].startswith("system"):
             hint = f"; here it is {_ELSEWHERE[name]}"

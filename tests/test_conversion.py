@@ -361,3 +361,28 @@ def test_what_was_given_is_not_changed():
     ss.from_zpk(z, p, 1.0), ss.from_tf(b, a), ss.from_ba(b, a, dt=1.0), ss.from_sos(sos, dt=1.0)
     for now, then in zip((z, p, b, a, sos), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("taps", [19, 20, 25, 40, 100])
+def test_a_long_b_over_a_short_a(taps):
+    """As sections 40 coefficients lost 5e-10 and 60 1e-4: taps come first, then the poles."""
+    rng = np.random.default_rng(0)
+    b, a, u = rng.normal(size=taps), [1.0, -1.6, 0.8], rng.normal(size=300)
+    system = ss.from_ba(b, a, dt=1.0)
+    wanted = signal.lfilter(b, a, u)
+    assert np.abs(ss.filter(system, u) - wanted).max() < 1e-13 * np.abs(wanted).max()
+    assert isinstance(system.A, ss.Cascade) == (taps <= 19)
+    roots = [0.8 + 0.4j, 0.8 - 0.4j]
+    assert np.abs(np.sort_complex(system.poles)[-2:] - np.sort_complex(roots)).max() < 1e-15
+
+
+def test_sections_that_stop_each_other_warn():
+    """The figure is what happens: 60 random zeros over poles at 0."""
+    zeros = np.roots(np.random.default_rng(0).normal(size=61))
+    with pytest.warns(ss.AccuracyWarning, match=r"running these 30 sections loses about (\S+) of the peak") as caught:
+        system = ss.from_zpk(zeros, np.zeros(60), 1.0, dt=1.0)
+    told = float(str(caught[0].message).split("about ")[1].split(" ")[0])
+    u = np.random.default_rng(1).normal(size=300)
+    wanted = np.convolve(np.poly(zeros), u)[:300]
+    happened = np.abs(ss.filter(system, u) - wanted).max() / np.abs(wanted).max()
+    assert told / 100 < happened < 100 * told

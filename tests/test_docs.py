@@ -16,13 +16,15 @@ import statespace as ss
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-OBJECTS = {name: getattr(ss, name) for name in ss.__all__ if name != "plot"}
+OBJECTS = {name: getattr(ss, name) for name in ss.__all__ if name not in ("plot", "scipy_signal")}
 PLOTS = {
     f"plot.{name}": value
     for name, value in vars(ss.plot).items()
     if inspect.isfunction(value) and value.__module__ == ss.plot.__name__ and not name.startswith("_")
 }
-PUBLIC = {**OBJECTS, **PLOTS}
+DOOR = {f"scipy_signal.{name}": getattr(ss.scipy_signal, name) for name in ss.scipy_signal.__all__}
+LISTED = {**OBJECTS, **PLOTS}  # with a section each in api.md
+PUBLIC = {**LISTED, **DOOR}
 FUNCTIONS = [name for name, value in PUBLIC.items() if inspect.isfunction(value)]
 CLASSES = [name for name, value in PUBLIC.items() if inspect.isclass(value)]
 
@@ -147,17 +149,23 @@ def documented():
 
 
 def test_api_page_lists_the_public_names():
-    assert set(documented()) == set(PUBLIC)
+    assert set(documented()) == {*LISTED, "scipy_signal"}
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", LISTED)
 def test_api_page_gives_the_signature(name):
     want = name + signature_of(PUBLIC[name])
     got = documented()[name][0]
     assert got == plain(want), f"docs/api.md should say\n{want}"
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+def test_api_page_gives_the_signatures_of_the_door():
+    """One section lists all its functions, by name; what they take and answer is SciPy's."""
+    want = [name.removeprefix("scipy_signal.") + signature_of(DOOR[name]) for name in sorted(DOOR)]
+    assert documented()["scipy_signal"][0] == "".join(map(plain, want)), "docs/api.md should say\n" + "\n".join(want)
+
+
+@pytest.mark.parametrize("name", [*LISTED, "scipy_signal"])
 def test_api_page_gives_an_example(name):
     section = documented()[name][1]
     assert name.rpartition(".")[2] in "".join(m[2] for m in FENCE.finditer(section) if m[1] == "python")
@@ -188,7 +196,7 @@ def parameters_of(value):
 def test_function_docstring_is_complete(name):
     value = PUBLIC[name]
     wanted = {"Returns", "Raises", "References", "Examples"} | ({"Parameters"} if parameters_of(value) else set())
-    wanted -= {"References"} if name.startswith("plot.") else set()
+    wanted -= {"References"} if name.startswith(("plot.", "scipy_signal.")) else set()
     assert wanted - sections_of(value) == set()
 
 

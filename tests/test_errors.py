@@ -43,7 +43,9 @@ MINUS_ONE = ss.DiscreteSystem([[-1.0]], [[1.0]], [[1.0]], dt=1.0)
 JORDAN = ss.ContinuousSystem([[-1, 1], [0, -1]], [[0], [1]], [[1, 0]])
 UNEVEN = ss.ContinuousSystem(JORDAN.A, JORDAN.B, [[[1.0, 0.0]], [[1.0, 1.0]]])
 SLOW = (1e-8 * np.ones(1), np.poly(np.linspace(0.98, 0.995, 6)))
+RING = np.roots(np.random.default_rng(0).normal(size=61))
 U = np.ones(4)
+DOOR, TF = ss.scipy_signal, ([1.0], [1.0, 1.0])
 DAYS = np.array(["2020-01-01", "2020-01-02", "2020-01-03", "NaT"], "datetime64[D]")
 
 V, T, A, I, W = ValueError, TypeError, AttributeError, IndexError, ss.AccuracyWarning
@@ -178,6 +180,7 @@ CASES = [
     (lambda: ss.from_sos([[1, 0, 0, 0, 0, 1]], dt=None), V, r"improper, 2 zeros and 0 poles"),
     (lambda: ss.from_zpk(5.0, [-1.0], [-2.0]), V, r"z and p must have an axis.*the order is zeros, poles, gain"),
     (lambda: ss.from_ba(*SLOW, dt=1.0), W, r"from_ba: coefficients in double precision fix .* to about \de-\d\d"),
+    (lambda: ss.from_zpk(RING, np.zeros(60), 1.0, dt=1.0), W, r"running these 30 sections loses about \de"),
     (lambda: ss.to_zpk(U), T, r"^to_zpk needs a ContinuousSystem or DiscreteSystem, got ndarray"),
     (lambda: ss.to_zpk(MIMO), V, r"^to_zpk needs one input and one output, this system has 2 inputs and 3"),
     (lambda: ss.to_zpk(UNEVEN), V, r"systems of this batch have different numbers of zeros, \[0, 1\]; convert"),
@@ -414,6 +417,37 @@ CASES = [
     (lambda: loaded(npz(OURS | {"version": 2})), V, r"is written in version 2 of .* reads version 1; update"),
     (lambda: loaded(npz(OURS | {"structure": "X"})), V, r"asks for the structure 'X', which is not known .*Dense, "),
     (lambda: loaded(npz(OURS)), V, r"wrong\.npz' does not describe a system: KeyError: 'parts'"),
+    # ---- scipy_signal
+    (lambda: DOOR.cont2discrete(TF, 0.1, "matched"), V, r"method must be one of 'gbt', 'bilinear', .*got 'matched'"),
+    (lambda: DOOR.cont2discrete(TF, 0.1, "gbt"), V, r"method='gbt' needs alpha=, its weight from 0 to 1"),
+    (lambda: DOOR.cont2discrete(TF, 0.1, "gbt", 2), V, r"needs a weight from 0 to 1, got 2"),
+    (lambda: DOOR.cont2discrete(([1, 0], [1, 1]), 0.1, "impulse"), V, r"'impulse' needs a system without feedthrough"),
+    (lambda: DOOR.cont2discrete(U, 0.1), T, r"cont2discrete takes tuples and systems of scipy\.signal, got ndarray"),
+    (lambda: DOOR.cont2discrete((1, 2, 3, 4, 5), 0.1), V, r"takes \(num, den\), .* or \(A, B, C, D\); got 5 parts"),
+    (lambda: DOOR.dlsim((1, 0.1), U), V, r"dlsim takes .*, each with dt at the end; got 1 parts"),
+    (lambda: DOOR.lsim(DIGITAL, U, U), A, r"lsim needs a continuous system; it has dt=0\.1, dlsim runs it"),
+    (lambda: DOOR.dlsim(SPRING, U), A, r"dlsim needs a discrete system; lsim runs it"),
+    (lambda: DOOR.bode(([1], [0, 0])), V, r"num must be one row .* not all zero, got shapes \(1,\) and \(2,\)"),
+    (lambda: DOOR.bode(([], [], [1, 2])), V, r"zeros and poles must be rows and the gain one.*\(0,\) and \(2,\)"),
+    (lambda: DOOR.bode(tuple(MIMO)), V, r"freqresp needs one input and one output, the system has 2 and 3"),
+    (lambda: DOOR.bode(TF, n=2.0), V, r"n must be a number of frequencies, got 2\.0"),
+    (lambda: DOOR.lsim(TF, U, [[0, 1]]), V, r"T must be one row of real times, got shape \(1, 2\) and dtype float64"),
+    (lambda: DOOR.lsim(TF, U, [-1, 0, 1, 2]), V, r"Initial time must be nonnegative, .*; got T\[0\]=-1\.0"),
+    (lambda: DOOR.lsim(TF, U, [0, 1, 3, 4]), V, r"not equally spaced\. statespace\.simulate\(.* runs on any"),
+    (lambda: DOOR.lsim(TF, U, [0, 1]), V, r"U must have one row for each time .*, \(2, 1\), got \(4, 1\)"),
+    (lambda: DOOR.lsim(TF, np.ones((1, 1, 1)), [0]), V, r"U must have two axes, .*got U\.shape=\(1, 1, 1\)"),
+    (lambda: DOOR.lsim(TF, U, [0, 1, 2, 3], [1, 2]), V, r"X0 must have one number for each of the 1 states.*\(2,\)"),
+    (lambda: DOOR.step(TF, N=0), V, r"N must be a positive number of times, got 0"),
+    (lambda: DOOR.impulse(tuple(MIMO)), V, r"impulse needs one input, the system has 2; statespace\.impulse_response"),
+    (lambda: DOOR.dlsim((*TF, 0.1), U, [0, 2, 1, 3]), V, r"t must hold a time for each of the 4 rows of u, increasing"),
+    (lambda: DOOR.sosfilt([[1, 0, 0, 2, 0, 0]], U), V, r"sos\[:, 3\] should be all ones, got \[2\.0\]; divide each"),
+    (lambda: DOOR.sosfilt(np.ones((0, 6)), U), V, r"sos must have shape \(sections, 6\), one row at least, got"),
+    (lambda: DOOR.sosfilt([1, 0, 0, 1, 0, 0], U, zi=[1]), V, r"Invalid zi shape: .*needs \(1, 2\), got \(1,\)"),
+    (lambda: DOOR.lfilter([[1]], [1], U), V, r"b must be one row of coefficients, got shape \(1, 1\)"),
+    (lambda: DOOR.lfilter([1], [0, 1], U), V, r"a\[0\] must not be 0, it multiplies y\[k\]; got a=\[0, 1\]"),
+    (lambda: DOOR.lfilter([1, 1], [1], U, zi=[1, 2]), V, r"zi must have shape \(1,\), .*\(1 on another .*got \(2,\)"),
+    (lambda: DOOR.freqz_sos([1, 0, 0, 1, 0, 0], fs=0), V, r"Sampling frequency fs must be a single scalar.*got 0"),
+    (lambda: DOOR.freqz_sos([1, 0, 0, 1, 0, 0], -1), V, r"worN must be a number of frequencies, 0 or more, .*got -1"),
     # ---- names of other libraries
     (lambda: SPRING.discretize, A, r"ContinuousSystem has no attribute 'discretize'; .*statespace\.discretize\("),
     (lambda: SPRING.c2d, A, r"here it is statespace\.discretize\(system, dt, method\)"),
@@ -517,6 +551,18 @@ CALLS = {  # every argument of these is replaced by every wrong thing
     ss.filter: {"system": DIGITAL, "x": U, "axis": 0, "state": None},
     ss.filtfilt: {"system": DIGITAL, "x": U, "axis": 0, "padtype": "odd", "padlen": 3, "method": "pad", "irlen": None},
     (lambda irlen: ss.filtfilt(DIGITAL, U, method="gust", irlen=irlen)): {"irlen": 3},
+    DOOR.cont2discrete: {"system": TF, "dt": 0.1, "method": "gbt", "alpha": 0.5},
+    DOOR.lsim: {"system": TF, "U": U, "T": [0, 1, 2, 3], "X0": [1.0]},
+    DOOR.impulse: {"system": TF, "X0": None, "T": [0.0, 1.0], "N": None},
+    DOOR.step: {"system": TF, "N": 4},
+    DOOR.dlsim: {"system": (*TF, 0.1), "u": U, "t": [0, 1, 2, 3], "x0": None},
+    DOOR.bode: {"system": TF, "w": [1.0], "n": 3},
+    (lambda n: DOOR.freqresp(TF, n=n)): {"n": 3},
+    DOOR.sosfilt: {"sos": [[1.0, 0, 0, 1, 0, 0]], "x": U, "axis": 0, "zi": [[1.0, 1.0]]},
+    DOOR.lfilter: {"b": [1.0, 2.0], "a": [1.0], "x": U, "axis": 0, "zi": [1.0]},
+    DOOR.filtfilt: {"b": [1.0], "a": [1.0], "x": U, "axis": 0, "padlen": 2},
+    DOOR.sosfiltfilt: {"sos": [[1.0, 0, 0, 1, 0, 0]], "x": U, "axis": 0, "padlen": 2},
+    DOOR.freqz_sos: {"sos": [[1.0, 0, 0, 1, 0, 0]], "worN": 3, "fs": 1.0},
     ss.steady_state: {"system": DIGITAL, "u0": 1.0},
     ss.impulse_response: {"system": SPRING, "length": 4, "t": None, "dt": 0.1},
     ss.step_response: {"system": DIGITAL, "length": 4, "t": None, "dt": None},
@@ -545,7 +591,7 @@ def test_wrong_things_meet_an_error_of_ours(function, name):
         try:
             function(**CALLS[function] | {name: wrong})
         except Exception as error:
-            beyond_memory = (name, what) == ("length", "huge")  # NumPy's to refuse
+            beyond_memory = name in ("length", "N", "n", "w", "worN") and what == "huge"  # NumPy's to refuse
             if not ours(error) and not beyond_memory:
                 raw.append(f"{what}: {type(error).__name__}: {error}")
     assert not raw

@@ -16,7 +16,7 @@ FLOOR = {
     "conversion": 3, "discretization": 3, "frequency": 3,
     "export": 4,
     "simulation": 5,
-    "plot": 6,
+    "plot": 6, "scipy_signal": 6,
     "__init__": 7,
 }  # fmt: skip
 

@@ -96,6 +96,21 @@ def test_butterworth_by_sections(mp, order):
 
 
 @pytest.mark.peer
+@pytest.mark.parametrize("rate", [4, 8, 100])
+def test_an_order_16_filter_by_foh_runs_right(mp, rate):
+    """from_zpk, discretize, filter: 1e-11 of the peak against the kernel Δφ2, Δφ1² e^{z(k−1)} of 80 digits."""
+    z, p, k = signal.butter(16, 2 * np.pi, analog=True, output="zpk")
+    poles = precise(mp, p)
+    r, zs = residues(mp, mp.mpf(float(k)), [], poles), [pole / rate for pole in poles]
+    first = mp.re(mp.fsum(w * (mp.expm1(x) - x) / x**2 for w, x in zip(r, zs, strict=True))) / rate
+    weights = [w * (mp.expm1(x) / x) ** 2 / rate for w, x in zip(r, zs, strict=True)]
+    h = modal_kernel(mp, float(first), weights, [mp.exp(x) for x in zs], 40 * rate)
+    u = np.random.default_rng(0).normal(size=40 * rate)
+    got = ss.filter(ss.discretize(ss.from_zpk(z, p, k), fs=rate, method="foh"), u)
+    assert error(got, np.convolve(h, u)[: len(u)]) < 1e-11
+
+
+@pytest.mark.peer
 @pytest.mark.parametrize(("order", "at_least"), [(8, 1e-7), (10, 1e-3), (12, 1.0), (16, None), (20, None)])
 def test_butterworth_by_companion_matrix(mp, order, at_least):
     z, p, k, h = butterworth(mp, order)

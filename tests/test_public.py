@@ -53,14 +53,17 @@ def test_type_checkers_see_the_same_names():
     assert seen == set(ss.__all__)
 
 
-MODULES = ("simulation", "conversion", "discretization", "systems", "frequency", "plot", "scan", "structure", "cpu")
+MODULES = (
+    *("simulation", "conversion", "discretization", "systems", "frequency", "plot", "scan", "structure", "cpu"),
+    "scipy_signal",
+)
 
 
 @pytest.mark.parametrize("order", [*list(itertools.permutations(MODULES, 2))[::7], MODULES, MODULES[::-1]])
 def test_no_module_replaces_a_verb(order):
     """Whatever is imported first, every public verb is callable."""
     lines = "; ".join(f"import statespace.{name}" for name in order)
-    check = "assert all(callable(getattr(ss, name)) for name in ss.__all__ if name != 'plot')"
+    check = "assert all(callable(getattr(ss, name)) for name in ss.__all__ if name not in ('plot', 'scipy_signal'))"
     python(f"{lines}; import statespace as ss; {check}")
 
 
@@ -94,11 +97,12 @@ def test_hints_name_what_exists():
 
 def test_annotations_resolve():
     """Type hints on the public edge are real."""
-    for name in ss.__all__:
-        value = getattr(ss, name)
-        if callable(value) and not isinstance(value, type):
-            hints = typing.get_type_hints(value)
-            assert "return" in hints, name
+    for module in (ss, ss.scipy_signal):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value) and not isinstance(value, type):
+                hints = typing.get_type_hints(value)
+                assert "return" in hints, name
 
 
 def test_gpu_door_says_how_to_install():

@@ -208,7 +208,7 @@ def _check(system: Any, verb: str, *, batch: bool = True) -> None:
     if not system.n_inputs == system.n_outputs == 1:
         raise ValueError(
             f"{verb} needs one input and one output, this system has {system.n_inputs} inputs and "
-            f"{system.n_outputs} outputs; take one channel, system[[i], [j]]"
+            f"{system.n_outputs} outputs; take one channel, system[i, j]"
         )
     if system.batch_shape and not batch:
         raise ValueError(f"{verb} needs one system, got a batch {system.batch_shape}; convert them one at a time")

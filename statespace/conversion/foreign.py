@@ -185,7 +185,7 @@ def to_scipy(system: ContinuousSystem | DiscreteSystem) -> Any:
     --------
     >>> import statespace as ss
     >>> ss.to_scipy(ss.from_zpk([], [-1.0, -2.0], 2.0, time_unit="h")).poles
-    array([-1.+0.j, -2.+0.j])
+    array([-2.+0.j, -1.+0.j])
     """
     from scipy import signal
 

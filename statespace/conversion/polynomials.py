@@ -85,35 +85,42 @@ def without_leading_zeros(c: Array) -> Array:
 
 
 def warn_of_coefficients(num: Array, den: Array, structure: Any, *, discrete: bool, what: str) -> None:
-    """Warn where rounding the coefficients of num/den moves the response by more than 1e-10 of its peak.
+    """Warn where a cascade made of num/den is not known to 1e-10 of the peak.
+
+    Rounding of the coefficients, before they came here, has moved the response by up to
 
         |δH| ≤ eps/2 (Σ|b_k||s|^k + |H| Σ|a_k||s|^k) / |a(s)|,    a(s) = a_0 Π(s − p)
 
-    Extended precision is for its range: s^40 overflows a double.
+    and finding the roots by what the cascade misses. Extended precision is for its range too: s^40 overflows a double.
     """
     if not isinstance(structure, Cascade):
         return
     points = points_of_interest(structure, discrete=discrete)
-    h, size = np.abs(structure.transfer(points)), np.abs(points).astype(np.longdouble)
+    got, size = structure.transfer(points), np.abs(points).astype(np.longdouble)
     distances = np.abs(points[:, None] - structure.known_poles).astype(np.longdouble)
-    terms = np.polyval(np.abs(num), size) + h * np.polyval(np.abs(den), size)
-    _warn_beyond_promise(_EPS / 2 * terms / np.abs(den[0]) / distances.prod(axis=-1), h, what)
+    terms = np.polyval(np.abs(num), size) + np.abs(got) * np.polyval(np.abs(den), size)
+    before = _EPS / 2 * terms / np.abs(den[0]) / distances.prod(axis=-1)
+    want = _quotient([num], [den], points)
+    _warn_beyond_promise(before + np.abs(got - want), np.abs(want), what)
 
 
 def warn_of_rounding(numerators: Array, denominators: Array, cascade: Cascade, *, discrete: bool, what: str) -> None:
-    """Warn where coefficients (sections, order + 1), now in double precision, miss a cascade by more than 1e-10.
-
-    They are evaluated in extended precision, so that what is seen is their rounding alone.
-    """
+    """Warn where coefficients (sections, order + 1), now in double precision, miss a cascade by more than 1e-10."""
     points = points_of_interest(cascade, discrete=discrete)
+    want = cascade.transfer(points)
+    _warn_beyond_promise(np.abs(_quotient(numerators, denominators, points) - want), np.abs(want), what)
+
+
+def _quotient(numerators: Any, denominators: Any, points: Array) -> Array:
+    """Π num/den in extended precision, so that what is seen of coefficients is their rounding alone."""
     wide, h = points.astype(np.clongdouble), np.ones(points.shape, np.clongdouble)
     for num, den in zip(numerators, denominators, strict=True):
         h *= np.polyval(num, wide) / np.polyval(den, wide)
-    want = cascade.transfer(points)
-    _warn_beyond_promise(np.abs(h - want), np.abs(want), what)
+    return h
 
 
 def _warn_beyond_promise(error: Array, h: Array, what: str) -> None:
+    error, h = error[np.isfinite(h)], h[np.isfinite(h)]
     peak = h.max(initial=0.0)
     loss = float(error.max(initial=0.0) / peak) if peak > 0 else 0.0
     if loss > PROMISED:

@@ -9,11 +9,11 @@ import numpy as np
 from statespace.arrays import Array, as_step, warn_of_loss
 from statespace.discretization.algebra import MATRICES
 from statespace.discretization.names import Method, Rational, Rule, as_method
-from statespace.discretization.rules import MatchedPoles
+from statespace.discretization.rules import ExponentialTrapezoidal, Impulse, MatchedPoles
 from statespace.discretization.sections import is_substitution, restored
 from statespace.discretization.verbs import discretize, scale_rows
 from statespace.structure import Cascade, Dense, Diagonal
-from statespace.structure.matrices import is_singular, solve
+from statespace.structure.matrices import is_block_triangular, is_singular, solve
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 _EPS = float(np.finfo(float).eps)
@@ -40,8 +40,8 @@ def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> 
     ContinuousSystem
         A Cascade stays a cascade under the substitutions (bilinear, Euler, GeneralizedBilinear), a Diagonal stays
         diagonal; otherwise dense. A, B and D are right to 1e-10 of their size while the largest |λ dt| is at least
-        1e-5 and no |Re λ dt| is above 17; impulse, exp_trapezoidal and the current taps, which divide by e^(λ dt),
-        have B and D right to eps·e^|Re λ dt|.
+        1e-5 and, in a dense matrix that mixes its modes, no |Re λ dt| is above 17; impulse, exp_trapezoidal and the
+        current taps, which divide by e^(λ dt), have B and D right to eps·e^|Re λ dt|.
 
     Raises
     ------
@@ -204,10 +204,15 @@ def _refuse(system: DiscreteSystem, rule: Rule, substitution: bool) -> None:
 
 
 def _reaches(system: DiscreteSystem, point: float) -> bool:
-    """Whether a pole lies at a point, to rounding."""
-    if isinstance(system.A, Dense):
+    """Whether a pole lies at a point, to rounding; one by one where the matrix does not mix them."""
+    if _is_mixed(system):
         return bool(np.any(is_singular(point * np.eye(system.n_states) - system.A.matrix)))
     return bool(np.any(np.abs(system.poles - point) <= 4 * _EPS * abs(point)))
+
+
+def _is_mixed(system: DiscreteSystem) -> bool:
+    """Whether rounding mixes the modes: in a dense matrix, unless it is the block-triangular one of a cascade."""
+    return isinstance(system.A, Dense) and not is_block_triangular(system.A.matrix)
 
 
 # --------------------------------------------------------------- what is lost
@@ -224,9 +229,9 @@ def _warn(system: DiscreteSystem, rule: Rule, step: Array) -> None:
         amplified = _rational_loss(rule, z, system.poles)
         outside = _EPS * amplified > _PROMISED * size
     else:
-        amplified, outside = _logarithm_loss(system, z)
+        amplified, outside = _logarithm_loss(system, rule, z)
         outside = outside | (size < _SLOWEST)
-    loss = _EPS * amplified / np.where(size > 0, size, np.inf)
+    loss = np.minimum(_EPS * amplified / np.where(size > 0, size, np.inf), 1.0)
     if np.any(outside & (size > 0)):
         warn_of_loss(
             f"undiscretize: the rounding of the discrete system leaves up to {float(loss.max()):.0e} of the continuous "
@@ -241,12 +246,15 @@ def _rational_loss(rule: Any, z: Array, alpha: Array) -> Array:
     return bend if is_substitution(rule) else np.maximum(bend, np.abs(z).max(-1) / np.abs(alpha).min(-1))
 
 
-def _logarithm_loss(system: DiscreteSystem, z: Array) -> tuple[Array, Array]:
-    """Amplification, and whether it is outside the range: rounding of A_d is e^|Re z| of what a fast mode left in it.
+def _logarithm_loss(system: DiscreteSystem, rule: Any, z: Array) -> tuple[Array, Array]:
+    """Amplification, and whether it is outside the range.
 
-    Near the branch cut a turn of eps in A_d is one of eps/(π − |Im z|) in its logarithm. Poles one by one lose nothing.
+    Near the branch cut a turn of eps in A_d is one of eps/(π − |Im z|) in its logarithm. Where modes mix, rounding of
+    A_d is e^|Re z| of what a fast one left in it; rules that divide by e^z bring that into B and D of a cascade too.
     """
     if isinstance(system.A, Diagonal):
         return np.ones(z.shape[:-1]), np.zeros(z.shape[:-1], bool)
-    decay, gap = np.abs(z.real).max(axis=-1), np.pi - np.abs(z.imag).max(axis=-1)
+    divides = isinstance(rule, Impulse | ExponentialTrapezoidal) or getattr(rule, "tap", "") == "current"
+    decay = np.abs(z.real).max(axis=-1) if _is_mixed(system) or divides else np.zeros(z.shape[:-1])
+    gap = np.pi - np.abs(z.imag).max(axis=-1)
     return np.maximum(np.exp(np.minimum(decay, 700)), np.pi / gap), (decay > _FASTEST) | (_PROMISED * gap < _EPS)

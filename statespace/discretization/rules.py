@@ -385,7 +385,7 @@ class MatchedPoles:
     >>> lead = ss.from_zpk([-1.0], [0.0, -10.0], 5.0)
     >>> digital = ss.discretize(lead, 0.1, ss.MatchedPoles())
     >>> digital.zeros.real.round(4), digital.poles.real.round(4)
-    (array([ 0.9048, -1.    ]), array([1.    , 0.3679]))
+    (array([ 0.9048, -1.    ]), array([0.3679, 1.    ]))
     """
 
 

@@ -97,7 +97,7 @@ def _matched(system: ContinuousSystem, step: Array, rule: MatchedPoles) -> Discr
     if not system.n_inputs == system.n_outputs == 1:
         raise ValueError(
             f"MatchedPoles maps the poles and zeros of one channel, this system has {system.n_inputs} inputs and "
-            f"{system.n_outputs} outputs; take one, system[[i], [j]], or another method"
+            f"{system.n_outputs} outputs; take one, system[i, j], or another method"
         )
     cascade = cascade_form(system, "MatchedPoles")
     parts = tuple(system) if cascade is None else (matched(cascade, step),)

@@ -108,7 +108,7 @@ def _run(system: DiscreteSystem, x: Array, start: Array | None = None) -> Array:
 
 
 def _turned(system: DiscreteSystem, x: Array) -> Array:
-    """Time reversed, and conjugated for a complex system: run between two such turns, it goes backward with Aᴴ."""
+    """Time reversed, and conjugated for a complex system, whose coefficients two such turns around a run conjugate."""
     return x[..., ::-1].conj() if system.is_complex else x[..., ::-1]
 
 

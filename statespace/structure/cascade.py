@@ -58,7 +58,7 @@ class Cascade(FrozenArrays):
     --------
     >>> import statespace as ss
     >>> ss.from_zpk([], [-1.0, -2.0], 2.0).A
-    Cascade([(-1+0j), (-2+0j)], [None, None], [2.0])
+    Cascade([(-2+0j), (-1+0j)], [None, None], [2.0])
     """
 
     known_poles: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -129,44 +130,57 @@ def _whole(expm1: Array, squared: Array, doublings: Array) -> Array:
 def logarithm(m: Array) -> Array:
     """Principal logarithm of every matrix in a batch, which must have no eigenvalue at or below 0.
 
-    SciPy's has a small error in the norm, which leaves small entries wrong: an order-20 filter in block-triangular form
-    had its response off by 2e-8. Newton's iteration with the exponential, whose entries are right one by one, repairs
-    them (1e-15) and gains a factor 20 near the identity. For stiff matrices it would amplify rounding instead.
+    Near the identity one Newton step with the residual m − e^L = (m − 1) − L φ1(L), which is known to all its
+    digits there: at ‖L‖ = 1e-5 it turns an error of 1e-10 into 6e-12, half of which is the rounding of m.
 
     References
     ----------
     A. H. Al-Mohy, N. J. Higham, "Improved inverse scaling and squaring algorithms for the matrix logarithm",
-    SIAM J. Sci. Comput. 34 (2012), algorithm 5.1; N. J. Higham, *Functions of Matrices*, SIAM 2008, section 10.2.
+    SIAM J. Sci. Comput. 34 (2012), algorithm 5.1.
     """
-    from scipy.linalg import logm
-
     if m.shape[-1] == 0:
         return np.array(m)
     m, scale = balanced(m)
-    value = np.array([logm(one) for one in m.reshape(-1, *m.shape[-2:])]).reshape(m.shape)
-    value = value if m.dtype.kind == "c" else np.ascontiguousarray(value.real)
-    gentle = norm1(value) < 6.0
-    value[gentle] = _refined(value[gentle], m[gentle])
+    value = np.array([_logm(one) for one in m.reshape(-1, *m.shape[-2:])]).reshape(m.shape)
+    departure = m - identity_like(m)
+    near = norm1(departure) < 0.5
+    value[near] += solve(m[near], departure[near] - value[near] @ exponentials(value[near]).phi1)
     return value * (scale[..., :, None] / scale[..., None, :])
 
 
-def _refined(value: Array, m: Array, steps: int = 4) -> Array:
-    """Newton steps L + E for e^L = m, with the derivative of e^L inverted by a series in [L, ·].
+def _logm(m: Array) -> Array:
+    """SciPy's logarithm of one matrix; a cascade's is made triangular first, so that its modes do not mix.
 
-    m − e^L = e^{L/2} (sinh(ad/2)/(ad/2) E) e^{L/2},   ad X = [L, X],
-    E = R − ad² R/24 + 7 ad⁴ R/5760 − …,   R = e^{−L/2} (m − e^L) e^{−L/2},   e^L − 1 = L φ1(L)
+    Its small error is one in the norm, which leaves small entries wrong: a filter of order 20 came back with its
+    response off by 2e-8, and e^−45 beside e^−1 not at all. Triangular, both are right to 1e-14.
     """
-    for _ in range(steps):
-        back = exponentials(-value / 2).exp
-        r = back @ (m - identity_like(m) - value @ exponentials(value).phi1) @ back
-        second = _commutator(value, _commutator(value, r))
-        fourth = _commutator(value, _commutator(value, second))
-        value = value + r - second / 24 + fourth * (7 / 5760)
-    return value
+    from scipy.linalg import logm
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that m is nearly singular: what that costs is known where it is called
+        if is_block_triangular(m):
+            v = _block_eigenvectors(m)
+            value = v @ logm(np.tril(np.linalg.solve(v, m @ v)).T).T @ np.linalg.inv(v)
+        else:
+            value = logm(m)
+    return np.asarray(value if m.dtype.kind == "c" else value.real)
 
 
-def _commutator(a: Array, b: Array) -> Array:
-    return np.asarray(a @ b - b @ a)
+def is_block_triangular(m: Array) -> bool:
+    """Whether matrices are lower triangular but for 2×2 blocks of conjugate eigenvalues, as those of cascades are."""
+    above, below = np.diagonal(m, 1, -2, -1), np.diagonal(m, -1, -2, -1)
+    difference = np.diff(np.diagonal(m, 0, -2, -1), axis=-1) / 2
+    turns = (above * below).real + (difference * difference).real < 0
+    alone = np.all(~turns[..., 1:] | ~turns[..., :-1])
+    return bool(alone and np.all(turns | (above == 0)) and not np.triu(m, 2).any())
+
+
+def _block_eigenvectors(m: Array) -> Array:
+    """Block-diagonal matrix of the eigenvectors of the 2×2 blocks, 1 elsewhere."""
+    v = np.eye(m.shape[-1], dtype=complex)
+    for k in np.flatnonzero(np.diagonal(m, 1)):  # each of them begins a block
+        v[k : k + 2, k : k + 2] = np.linalg.eig(m[k : k + 2, k : k + 2])[1]
+    return v
 
 
 def solve(matrix: Array, right: Array) -> Array:

@@ -23,9 +23,23 @@ def cascade_of(zeros: Array, poles: Array, gain: Array, *, discrete: bool) -> Ca
 
 def scaled_sections(poles: Array, zeros: Array, gain: Array, *, discrete: bool) -> Cascade:
     """Poles and zeros that are in sections already, each section of unit peak gain but the last."""
+    poles = _slow_pole_last(poles, discrete=discrete)
     gains, left = _unit_peaks(poles, zeros, gain, discrete=discrete)
     gains[..., -1] = gains[..., -1] * left
     return Cascade(poles, zeros, gains)
+
+
+def _slow_pole_last(poles: Array, *, discrete: bool) -> Array:
+    """Put the slower of two real poles second.
+
+    A section knows the residue of its second pole as the product Π(p − zero), that of its first as a difference: with
+    zeros near an integrator the latter loses 1e-8 of its gain, all of it in float32.
+    """
+    pairs = in_sections(poles, np.nan)
+    rate = np.abs(1 - np.abs(pairs)) if discrete else np.abs(pairs)
+    real = np.all(pairs.imag == 0, axis=-1, keepdims=True)
+    turned = np.where(real & (rate[..., :1] < rate[..., 1:]), pairs[..., ::-1], pairs)
+    return np.asarray(turned.reshape(*poles.shape[:-1], -1)[..., : poles.shape[-1]])
 
 
 def _paired(zeros: Array, poles: Array, *, discrete: bool) -> tuple[Array, Array]:
@@ -158,3 +172,25 @@ def axis_points(p: Array, z: Array, *, discrete: bool) -> Array:
     omega = np.where(boundary, np.minimum(clear, 4 * clear[..., :1]), omega)
     points = 1j * omega
     return (1 + points) / (1 - points) if discrete else points
+
+
+def amplification(cascade: Cascade, *, discrete: bool) -> Array:
+    """How much rounding between two sections grows, over the peak of the whole, (...).
+
+    What section k passes at one frequency is rounded, and what follows raises that at another:
+
+        max over k of  max |H_1 … H_k| · max |H_{k+1} … H_n| / max |H|
+
+    20 for a Butterworth filter of order 20, 1e12 for 60 taps as 30 sections.
+    """
+    p, z = in_sections(cascade.known_poles, np.inf), in_sections(cascade.zeros, np.inf)
+    points = axis_points(p, z, discrete=discrete).reshape(*p.shape[:-2], 1, -1, 1)
+    p, z = p[..., None, :], z[..., None, :]  # (..., sections, points, 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factors = np.where(np.isinf(z), 1.0, points - z) / np.where(np.isinf(p), 1.0, points - p)
+        h = np.abs(cascade.gains[..., None] * factors.prod(-1))
+    h = np.where(np.isfinite(h).all(axis=-2, keepdims=True), h, 0.0)  # a point on a pole is left out
+    before, after = np.cumprod(h, axis=-2), np.cumprod(h[..., ::-1, :], axis=-2)[..., ::-1, :]
+    grown = before[..., :-1, :].max(-1) * after[..., 1:, :].max(-1)
+    peak = before[..., -1, :].max(-1)
+    return np.asarray(grown.max(axis=-1, initial=0.0) / np.where(peak > 0, peak, np.inf))

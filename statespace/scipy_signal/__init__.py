@@ -1,0 +1,24 @@
+"""Floor 6: functions of ``scipy.signal`` under their own names and signatures, computed here.
+
+``from statespace.scipy_signal import lsim, sosfilt`` in place of ``from scipy.signal import …``: the arguments, the
+shapes of the answers and the coordinates of states are SciPy's, the numbers come from `simulate`, `filter`,
+`filtfilt`, `discretize` and `frequency_response`. What the arguments mean is said in SciPy's own reference.
+"""
+
+from statespace.scipy_signal.filters import filtfilt, freqz_sos, lfilter, sosfilt, sosfiltfilt
+from statespace.scipy_signal.lti import bode, cont2discrete, dlsim, freqresp, impulse, lsim, step
+
+__all__ = [
+    "bode",
+    "cont2discrete",
+    "dlsim",
+    "filtfilt",
+    "freqresp",
+    "freqz_sos",
+    "impulse",
+    "lfilter",
+    "lsim",
+    "sosfilt",
+    "sosfiltfilt",
+    "step",
+]
