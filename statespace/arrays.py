@@ -17,6 +17,9 @@ import numpy as np
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
+PROMISED = 1e-10  # how well what is converted or undone comes back, of its size or peak; worse is warned of
+
+
 class AccuracyWarning(UserWarning):
     """The answer was computed, but digits were lost on the way; the text says how many.
 

@@ -10,9 +10,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from statespace.arrays import Array, as_coefficients, as_step, shorten, warn_of_loss
+from statespace.arrays import PROMISED, Array, as_coefficients, as_step, shorten, warn_of_loss
 from statespace.conversion.polynomials import (
-    PROMISED,
     as_polynomial,
     improper,
     roots_of,

@@ -103,24 +103,21 @@ def _from_matrices(matrices: tuple[Any, ...], options: dict[str, Any]) -> Any:
 
 def _step(value: Any, library: str, dt: Any, fs: Any) -> dict[str, Any]:
     """The step that the object has, or the one given where it leaves its own open."""
-    own = getattr(value, "dt", None)
-    continuous = own is None if library == "scipy" else own is not None and own is not True and own == 0
-    given = dt is not None or fs is not None
-    if continuous and not given:
-        return {"dt": None, "fs": None}
-    open_ = own is True or (own is None and not continuous)
-    if open_ and given:
-        return {"dt": dt, "fs": fs}
-    if open_:
-        raise ValueError(
-            f"the {type(value).__name__} has dt={own}, an unspecified step; give dt= or fs=, or set its own"
-        )
-    if given:
+    own, given = getattr(value, "dt", None), {"dt": dt, "fs": fs}
+    unspecified = own is True or (own is None and library == "control")
+    continuous = not unspecified and (own is None or own == 0)
+    if dt is None and fs is None:
+        if unspecified:
+            raise ValueError(
+                f"the {type(value).__name__} has dt={own}, an unspecified step; give dt= or fs=, or set its own"
+            )
+        return {"dt": None if continuous else own, "fs": None}
+    if not unspecified:
         raise ValueError(
             f"the {type(value).__name__} is {'continuous' if continuous else f'discrete with dt={own}'}, and dt or fs "
             "is given too; leave it out, or use discretize or rediscretize"
         )
-    return {"dt": own, "fs": None}
+    return given
 
 
 # --------------------------------------------------------------- transfer matrices

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_coefficients, warn_of_loss
+from statespace.arrays import PROMISED, Array, as_coefficients, warn_of_loss
 from statespace.structure import Cascade
 from statespace.structure.cascade import in_sections
 from statespace.structure.pairing import axis_points
 
 _EPS = float(np.finfo(float).eps)
-PROMISED = 1e-10  # what a conversion may lose before it says so, relative to the peak gain
 
 
 def as_polynomial(value: Any, name: str) -> Array:

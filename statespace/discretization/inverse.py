@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_step, warn_of_loss
+from statespace.arrays import PROMISED, Array, as_step, warn_of_loss
 from statespace.discretization.algebra import MATRICES
 from statespace.discretization.names import Method, Rational, Rule, as_method
 from statespace.discretization.rules import ExponentialTrapezoidal, Impulse, MatchedPoles
@@ -17,8 +17,7 @@ from statespace.structure.matrices import is_block_triangular, is_singular, solv
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 _EPS = float(np.finfo(float).eps)
-# Inside this range A, B and D come back to 1e-10 of their size; beyond it a warning says what is lost.
-_PROMISED = 1e-10
+# Inside this range A, B and D come back as promised; beyond it a warning says what is lost.
 _SLOWEST, _FASTEST = 1e-5 * (1 - 1e-9), 17 * (1 + 1e-9)  # of |λ dt| and |Re λ dt|, the latter for dense matrices
 
 
@@ -227,7 +226,7 @@ def _warn(system: DiscreteSystem, rule: Rule, step: Array) -> None:
     size = np.abs(z).max(axis=-1)
     if isinstance(rule, Rational):
         amplified = _rational_loss(rule, z, system.poles)
-        outside = _EPS * amplified > _PROMISED * size
+        outside = _EPS * amplified > PROMISED * size
     else:
         amplified, outside = _logarithm_loss(system, rule, z)
         outside = outside | (size < _SLOWEST)
@@ -257,4 +256,4 @@ def _logarithm_loss(system: DiscreteSystem, rule: Any, z: Array) -> tuple[Array,
     divides = isinstance(rule, Impulse | ExponentialTrapezoidal) or getattr(rule, "tap", "") == "current"
     decay = np.abs(z.real).max(axis=-1) if _is_mixed(system) or divides else np.zeros(z.shape[:-1])
     gap = np.pi - np.abs(z.imag).max(axis=-1)
-    return np.maximum(np.exp(np.minimum(decay, 700)), np.pi / gap), (decay > _FASTEST) | (_PROMISED * gap < _EPS)
+    return np.maximum(np.exp(np.minimum(decay, 700)), np.pi / gap), (decay > _FASTEST) | (PROMISED * gap < _EPS)

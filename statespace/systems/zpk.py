@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statespace.arrays import Array, warn_of_loss
+from statespace.arrays import PROMISED, Array, warn_of_loss
 from statespace.structure import Cascade
 from statespace.structure.cascade import in_sections
 from statespace.structure.pairing import axis_points, cascade_of
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from statespace.systems.types import _System
 
 _GOOD = 1e-13  # of the peak: what zeros of a well-conditioned matrix reproduce
-_PROMISED = 1e-10
 
 
 def zpk(system: _System, what: str) -> tuple[Array, Array, Array]:
@@ -56,7 +55,7 @@ def _computed(system: _System, z: Array, p: Array, what: str) -> tuple[Array, Ar
         for i in np.ndindex(p.shape[:-1])
     ]
     worst = max((error for *_, error in found), default=0.0)
-    if worst > _PROMISED:
+    if worst > PROMISED:
         warn_of_loss(
             f"{what}: poles and zeros computed from this system's matrices reproduce its response to {worst:.0e} "
             "of its peak only; build it from poles and zeros (from_zpk), which are kept"
