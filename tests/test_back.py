@@ -287,6 +287,27 @@ def test_zeros_that_cannot_be_found_are_reported():
         ss.to_zpk(ss.ContinuousSystem(*companion))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_dense_pole_on_the_circle_does_not_decide_the_gain(seed):
+    """Its eigenvalue misses 1 by 1e-15, and beside it the response is noise: the fit took its gain from there."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(6, 6))
+    a /= np.abs(np.linalg.eigvals(a)).max()
+    system = ss.DiscreteSystem(a, rng.normal(size=(6, 1)), rng.normal(size=(1, 6)), dt=1.0)
+    z = np.exp(1j * np.linspace(0.05, 3.1, 60))
+    clear = np.abs(z[:, None] - system.poles).min(axis=-1) > 0.01
+    assert relative(ss.from_zpk(*ss.to_zpk(system), dt=1.0)(z[clear]), system(z[clear])) < 1e-11
+
+
+@pytest.mark.parametrize("angle", [0.1, 1.0, 2.0])
+def test_an_oscillator_does_not_warn(angle):
+    """Roots of coefficients miss the circle by 1e-15; clear of it nothing is lost."""
+    poles = [np.exp(1j * angle), np.exp(-1j * angle), 0.5, -0.2]
+    ss.from_ba(*ss.to_ba(ss.from_zpk([], poles, 1.0, dt=1.0)), dt=1.0)
+    analog = ss.from_zpk([], [10j * angle, -10j * angle, -3.0, -4.0], 1.0)
+    ss.from_tf(*ss.to_tf(analog))
+
+
 # --------------------------------------------------------------- modal
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from statespace.arrays import PROMISED, Array, as_coefficients, warn_of_loss
 from statespace.structure import Cascade
 from statespace.structure.cascade import in_sections
-from statespace.structure.pairing import axis_points
+from statespace.structure.pairing import axis_points, is_clear
 
 _EPS = float(np.finfo(float).eps)
 
@@ -131,10 +131,7 @@ def _warn_beyond_promise(error: Array, h: Array, what: str) -> None:
 
 def points_of_interest(cascade: Cascade, *, discrete: bool) -> Array:
     """Points of the frequency axis near each pole, where the response is finite."""
-    poles = cascade.known_poles
-    p, z = in_sections(poles, np.inf), in_sections(cascade.zeros, np.inf)
+    p, z = in_sections(cascade.known_poles, np.inf), in_sections(cascade.zeros, np.inf)
     points = axis_points(p, z, discrete=discrete).ravel()
-    distance = np.abs(poles - 1)
-    if discrete and distance.min() < 1e-10:  # an integrator, which roots miss by 1e-13 or so: look clear of it
-        points = points[np.abs(points - 1) > 0.1 * distance[distance >= 1e-10].min(initial=1.0)]
+    points = points[is_clear(points, cascade.known_poles, discrete=discrete, margin=1e-10)]
     return points[np.isfinite(cascade.transfer(points))]

@@ -174,6 +174,22 @@ def axis_points(p: Array, z: Array, *, discrete: bool) -> Array:
     return (1 + points) / (1 - points) if discrete else points
 
 
+def is_clear(points: Array, poles: Array, *, discrete: bool, margin: float) -> Array:
+    """Whether points of the frequency axis are clear of the poles whose damping is below a margin, one system.
+
+    Such a pole, an integrator or oscillator, is known to its rounding only; beside it a response is not known at all.
+    """
+    size = np.abs(poles)
+    damping = np.abs(1 - size) if discrete else np.abs(poles.real) / np.where(size > 0, size, 1.0)
+    clear = np.ones(points.shape, bool)
+    for pole in poles[damping < margin]:
+        apart = np.abs(poles - pole)
+        scale = abs(pole) if pole != 0 else max(size.max(), 1.0)
+        others = apart[apart > 1e-4 * scale]  # not the pole itself, nor what rounding made of a multiple one
+        clear &= np.abs(points - pole) > 0.1 * min(others.min(initial=np.inf), scale)
+    return clear
+
+
 def amplification(cascade: Cascade, *, discrete: bool) -> Array:
     """How much rounding between two sections grows, over the peak of the whole, (...).
 

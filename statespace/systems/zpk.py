@@ -9,7 +9,7 @@ import numpy as np
 from statespace.arrays import PROMISED, Array, warn_of_loss
 from statespace.structure import Cascade
 from statespace.structure.cascade import in_sections
-from statespace.structure.pairing import axis_points, cascade_of
+from statespace.structure.pairing import axis_points, cascade_of, is_clear
 from statespace.systems.properties import transfer, zeros
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ def _computed(system: _System, z: Array, p: Array, what: str) -> tuple[Array, Ar
     """Zeros and gain, of each system those that reproduce its response best: of the pencil or of a fit."""
     points = _points(system, z, p)  # (..., points)
     h = np.moveaxis(transfer(system, np.moveaxis(points, -1, 0))[..., 0, 0], 0, -1)
-    found = [
-        _best(points[i], h[i], z[i], p[i], _degree(system, z), real=not system.is_complex)
-        for i in np.ndindex(p.shape[:-1])
-    ]
+    found = []
+    for i in np.ndindex(p.shape[:-1]):
+        # Eigenvalues of a dense matrix miss a double integrator by 1e-8.
+        known = np.isfinite(h[i]) & is_clear(points[i], p[i], discrete=hasattr(system, "dt"), margin=1e-6)
+        s, value = points[i][known], h[i][known]
+        found.append(_best(s, value, z[i], p[i], _degree(system, z), real=not system.is_complex))
     worst = max((error for *_, error in found), default=0.0)
     if worst > PROMISED:
         warn_of_loss(
@@ -73,8 +75,6 @@ def _degree(system: _System, z: Array) -> int:
 
 def _best(s: Array, h: Array, z: Array, p: Array, degree: int, *, real: bool) -> tuple[Array, complex, float]:
     """Zeros, gain and error of one system."""
-    known = np.isfinite(h) & ~np.isin(s, p)
-    s, h = s[known], h[known]
     k, error = _gain(s, h, z, p)
     if error > _GOOD:
         fitted = _fitted(s, h, p, degree, real=real)
