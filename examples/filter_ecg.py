@@ -22,7 +22,7 @@ import statespace as ss
 HERE = Path(__file__).resolve().parent
 RATE = 360.0  # samples per second, assumed
 HUM = 2 * np.pi * 60.0  # rad/s
-WIDTH = 2 * np.pi * 4.0  # of the notch, between its two points of −3 dB, in rad/s
+WIDTH = 2 * np.pi * 4.0  # of the analog notch, between its two points of −3 dB, in rad/s; 3.3 Hz remain in digital
 CUTOFF = 2 * np.pi * 0.5  # of the high-pass, in rad/s: half of the heart's own rate
 PAD = int(2 * RATE)  # samples at each end: two seconds, in which the high-pass comes to rest
 WAYS = ("as it came", "causal", "zero phase")

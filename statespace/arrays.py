@@ -56,6 +56,7 @@ _HOW_TO_CONVERT = {
     "xarray": "{name}.to_numpy()",
     "scipy": "{name}.toarray()",
     "cupy": "cupy.asnumpy({name})",
+    "control": "statespace.as_system({name})",
 }
 
 
@@ -72,6 +73,8 @@ def refuse_foreign(value: Any, name: str) -> None:
     root = type(value).__module__.partition(".")[0]
     if root in _HOW_TO_CONVERT:
         line = _HOW_TO_CONVERT[root].format(name=name)
+        if type(value).__module__.startswith("scipy.signal"):
+            line = f"statespace.as_system({name})"
         raise TypeError(
             f"{name} is a {root} {type(value).__name__}, which is not understood here "
             f"(NumPy arrays and nested lists are); write {line}"

@@ -534,3 +534,27 @@ def test_series_of_cascades_keeps_sections_odd_ones_too(n, m):
     s = np.array([0.3j, 2j, 1.0 + 1j])
     assert np.allclose(both(s), second(s) @ first(s), rtol=1e-14, atol=0)
     assert np.allclose(ss.ContinuousSystem(*both)(s), both(s), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("method", ["zoh", "foh", "impulse", "s4_bilinear", "matched"])
+def test_what_is_driven_by_samples_forgets_a_method_that_does_not_commute(method):
+    """The zoh of two systems in series is not the series of their zohs, nor that of a loop the loop of theirs."""
+    one = ss.discretize(ss.from_zpk([], [-1.0], 1.0), 0.1, method)
+    dense = ss.DiscreteSystem(*one, dt=0.1, method=one.method)
+    for made in (ss.series(one, one), ss.series(dense, one), ss.feedback(one, 0.5), ss.feedback(one, one)):
+        assert made.method is None
+    for kept in (one + one, ss.append(one, one), 2 * one, ss.series(one, [[3.0]]), -one, one[0, 0]):
+        assert kept.method == one.method
+
+
+@pytest.mark.parametrize("method", ["bilinear", "euler", "backward_euler", ss.GeneralizedBilinear(0.3)])
+def test_what_is_driven_by_samples_keeps_a_substitution(method):
+    lag, lead = ss.from_zpk([], [-1.0], 1.0), ss.from_zpk([-2.0], [-5.0], 2.0)
+    one, other = (ss.discretize(s, 0.1, method) for s in (lag, lead))
+    for made, wanted in (
+        (ss.series(one, other), ss.series(lag, lead)),
+        (ss.feedback(one, other), ss.feedback(lag, lead)),
+    ):
+        assert made.method == one.method
+        s = np.array([1j, 2 + 1j])
+        np.testing.assert_allclose(ss.undiscretize(made)(s), wanted(s), rtol=1e-12)

@@ -28,7 +28,7 @@ def to_zpk(system: System) -> tuple[Array, Array, Array]:
     -------
     z, p : ndarray, (..., nz) and (..., n)
         Zeros and poles, complex, in s or z. Those a system was built from come back bit for bit.
-    k : ndarray, (...)
+    k : float or ndarray, (...)
         Gain; complex for a complex system.
 
     Raises
@@ -57,7 +57,8 @@ def to_zpk(system: System) -> tuple[Array, Array, Array]:
     (array([-1.]), array([-1., -2.]), 1.0)
     """
     _check(system, "to_zpk")
-    return zpk(system, "to_zpk")
+    z, p, k = zpk(system, "to_zpk")
+    return z, p, k[()]
 
 
 def to_sos(system: System) -> Array:

@@ -21,6 +21,8 @@ def as_system(value: Any, *, dt: Any = None, fs: Any = None, time_unit: str = "s
     value : object or tuple
         A system of this library (returned as it is); a ``scipy.signal`` lti or dlti in any of its three forms; a
         ``control`` StateSpace or TransferFunction, MIMO too; or a tuple: (num, den), (z, p, k) or (A, B, C, D).
+        Three parts are zeros, poles and gain, as for ``scipy.signal.lti``; of dlsim's (num, den, dt) the step goes
+        into ``dt=``.
     dt, fs : float, optional
         Step or sampling rate of a discrete system, for a tuple, or for an object that leaves its own open.
     time_unit : str
@@ -58,6 +60,11 @@ def as_system(value: Any, *, dt: Any = None, fs: Any = None, time_unit: str = "s
     DiscreteSystem(Cascade([(0.9+0j)], [None], [0.1]), dt=0.5)
     """
     if isinstance(value, (ContinuousSystem, DiscreteSystem)):
+        if dt is not None or fs is not None or time_unit not in ("s", value.time_unit):
+            raise ValueError(
+                f"a {type(value).__name__} is returned as it is; for another step or unit of time use rediscretize, or "
+                "build it with them"
+            )
         return value
     if isinstance(value, (tuple, list)):
         return _from_parts(tuple(value), {"dt": dt, "fs": fs, "time_unit": time_unit})
@@ -78,13 +85,19 @@ def as_system(value: Any, *, dt: Any = None, fs: Any = None, time_unit: str = "s
 
 def _from_parts(parts: tuple[Any, ...], options: dict[str, Any]) -> Any:
     if len(parts) == 4:
+        if any(_depth(part) == 0 for part in parts[:3]):
+            got = ", ".join(shorten(part, 20) for part in parts)
+            raise TypeError(
+                f"four parts are the matrices (A, B, C, D), got ({got}); of (z, p, k, dt) the step goes into dt="
+            )
         return _from_matrices(parts, options)
     if len(parts) == 3:
         z, p, k = parts
-        if _depth(k) != 0 or _depth(z) == 0 or _depth(p) == 0:
+        if _depth(k) != 0 or _depth(z) != 1 or _depth(p) != 1:
             got = ", ".join(shorten(part, 20) for part in parts)
             raise TypeError(
-                f"three parts are (z, p, k): zeros, poles, then the gain, a number; got ({got}); a step goes into dt="
+                f"three parts are (z, p, k): zeros, poles, then the gain, a number; got ({got}); of (num, den, dt) the "
+                "step goes into dt="
             )
         return from_zpk(z, p, k, **options)
     if len(parts) == 2:
@@ -129,6 +142,8 @@ def _from_tf(num: Any, den: Any, options: dict[str, Any]) -> Any:
     if depth < 2 or len(num) == 0 or len(num[0]) == 0:
         return from_tf(num, den, **options)
     rows = [[n] for n in num] if depth == 2 else num
+    if len(rows) == len(rows[0]) == 1:
+        return from_tf(rows[0][0], den[0][0] if depth == 3 else den, **options)
     outputs: list[Any] = []
     for i, row in enumerate(rows):
         channels = [from_tf(n, den[i][j] if depth == 3 else den, **options) for j, n in enumerate(row)]

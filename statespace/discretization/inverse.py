@@ -138,9 +138,7 @@ def _check(system: Any, verb: str) -> None:
 
 def _method_of(system: DiscreteSystem, method: Any, verb: str) -> Rule:
     if method is None and system.method is None:
-        raise ValueError(
-            f"{verb}: the system does not know the method that made it; name it, as in {verb}(system, method='zoh')"
-        )
+        raise ValueError(f"{verb}: the system does not know the method that made it; name it: method='zoh' or another")
     rule = as_method(system.method if method is None else method)
     if isinstance(rule, MatchedPoles):
         raise ValueError(

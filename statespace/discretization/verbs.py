@@ -77,7 +77,7 @@ def discretize(
     if not isinstance(system, ContinuousSystem):
         raise TypeError(
             f"discretize needs a ContinuousSystem, got {type(system).__name__}; "
-            "build one with from_zpk, from_tf or ContinuousSystem(A, B, C, D)"
+            "build one with from_zpk, from_tf or ContinuousSystem(A, B, C, D), or take it with as_system"
         )
     rule = as_method(method)
     step = as_step(dt, fs, what="discretize")

@@ -5,8 +5,10 @@ shapes of the answers and the coordinates of states are SciPy's, the numbers com
 `filtfilt`, `discretize` and `frequency_response`. What the arguments mean is said in SciPy's own reference.
 """
 
+from typing import NoReturn
+
 from statespace.scipy_signal.filters import filtfilt, freqz_sos, lfilter, sosfilt, sosfiltfilt
-from statespace.scipy_signal.lti import bode, cont2discrete, dlsim, freqresp, impulse, lsim, step
+from statespace.scipy_signal.responses import bode, cont2discrete, dlsim, freqresp, impulse, lsim, step
 
 __all__ = [
     "bode",
@@ -22,3 +24,7 @@ __all__ = [
     "sosfiltfilt",
     "step",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(f"statespace.scipy_signal has no {name!r}; keep taking it from scipy.signal")

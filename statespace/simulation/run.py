@@ -100,7 +100,7 @@ def simulate(
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
         raise TypeError(
             f"simulate needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}; "
-            "build one with from_zpk, from_sos or ContinuousSystem(A, B, C, D)"
+            "build one with from_zpk, from_sos or ContinuousSystem(A, B, C, D), or take it with as_system"
         )
     check_choice(form, _FORMS, "form")
     check_choice(gaps, _GAPS, "gaps")

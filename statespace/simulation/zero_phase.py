@@ -157,7 +157,7 @@ def _padlen(system: DiscreteSystem, length: int, padtype: Any, padlen: Any, irle
             raise ValueError(f"padtype=None pads nothing, got padlen={edge}; leave padlen out")
     if length <= edge:
         raise ValueError(
-            f"x must be longer than padlen={edge}, got {length} samples along time; "
+            f"x must be longer than padlen={edge}, got {length} samples along the axis of time; "
             "give a smaller padlen=, or method='gust', which pads nothing"
         )
     return edge

@@ -67,11 +67,12 @@ def _series(first: Any, second: Any) -> Any:
             "they must be equal (G2 * G1 is series(G1, G2))"
         )
     if isinstance(first.A, Cascade) and isinstance(second.A, Cascade):
-        return _with(first, second, _joined(first.A, second.A))
+        return _with(first, second, _joined(first.A, second.A), sampled=True)
     (a1, b1, c1, d1), (a2, b2, c2, d2) = realization(first), realization(second)
+    dynamic = first.n_states > 0 and second.n_states > 0
     a = blocks(a1, None, b2 @ c1, a2)
     b, c = _stack(b1, b2 @ d1, axis=-2), _stack(d2 @ c1, c2, axis=-1)
-    return _with(first, second, _dense(a, first, second), b, c, d2 @ d1)
+    return _with(first, second, _dense(a, first, second), b, c, d2 @ d1, sampled=dynamic)
 
 
 def _joined(first: Cascade, second: Cascade) -> Cascade:
@@ -237,7 +238,8 @@ def feedback(system: S, other: Any = None, *, sign: int = -1) -> S:
     u_x1, u_x2 = sign * e @ d2 @ c1, sign * e @ c2
     y_x1, y_x2 = c1 + d1 @ u_x1, d1 @ u_x2
     a = blocks(a1 + b1 @ u_x1, b1 @ u_x2, b2 @ y_x1, a2 + b2 @ y_x2)
-    return _with(first, second, Dense(a), _stack(b1 @ e, b2 @ d1 @ e, axis=-2), _stack(y_x1, y_x2, axis=-1), d1 @ e)
+    b, c = _stack(b1 @ e, b2 @ d1 @ e, axis=-2), _stack(y_x1, y_x2, axis=-1)
+    return _with(first, second, Dense(a), b, c, d1 @ e, sampled=True)
 
 
 def _loop_inverse(loop: Array, terms: Array) -> Array:
@@ -346,11 +348,19 @@ def _constant(value: Any, like: S, verb: str) -> S:
     return replace(like, A=np.zeros((0, 0)), B=np.zeros((0, m)), C=np.zeros((p, 0)), D=gain)
 
 
-def _with(first: S, second: S, structure: Any, b: Any = None, c: Any = None, d: Any = None) -> S:
-    """A system of the same type and step; its method is the one that both parts agree on."""
+def _with(
+    first: S, second: S, structure: Any, b: Any = None, c: Any = None, d: Any = None, *, sampled: bool = False
+) -> S:
+    """A system of the same type and step; its method is the one that both parts agree on.
+
+    Where one part gets the samples of another the method is kept only if it puts f(ζ) for s: the zoh of two systems in
+    series is not the series of their zohs.
+    """
     changes = {"A": structure, "B": b, "C": c, "D": d}
     if hasattr(first, "method"):
-        changes["method"] = first.method if first.method == getattr(second, "method", None) else None
+        agreed = first.method == getattr(second, "method", None)
+        kept = agreed and (not sampled or getattr(first.method, "substitutes", False))
+        changes["method"] = first.method if kept else None
     return replace(first, **changes)
 
 
