@@ -197,7 +197,7 @@ CASES = [
     (lambda: ss.as_system(foreign("control", "StateSpace")), V, r"StateSpace has dt=None, an unspecified step"),
     (lambda: ss.as_system(foreign("scipy", "StateSpace"), dt=1.0), V, r"StateSpace is continuous, and dt or fs"),
     (lambda: ss.as_system(DIGITAL, dt=0.2), V, r"a DiscreteSystem is returned as it is; .*use rediscretize"),
-    (lambda: ss.as_system(([1.0], [1.0, -0.5], 2.0, 0.1)), T, r"four parts are the matrices \(A, B, C, D\), got .*z, p"),
+    (lambda: ss.as_system(([1.0], [1.0, -0.5], 2.0, 0.1)), T, r"four parts are the matrices .*z, p"),
     (lambda: ss.as_system(([[1.0]], [1.0, -0.5], 0.1)), T, r"three parts are \(z, p, k\).*of .num, den, dt"),
     (lambda: ss.scipy_signal.butter, A, r"statespace\.scipy_signal has no 'butter'; keep taking it"),
     (lambda: SPRING * signal.lti([1.0], [1.0, 1.0]), T, r"gain is a scipy TransferFunction.*as_system"),
