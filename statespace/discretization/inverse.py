@@ -40,7 +40,8 @@ def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> 
         A Cascade stays a cascade under the substitutions (bilinear, Euler, GeneralizedBilinear), a Diagonal stays
         diagonal; otherwise dense. A, B and D are right to 1e-10 of their size while the largest |λ dt| is at least
         1e-5 and, in a dense matrix that mixes its modes, no |Re λ dt| is above 17; impulse, exp_trapezoidal and the
-        current taps, which divide by e^(λ dt), have B and D right to eps·e^|Re λ dt|.
+        current taps, which divide by e^(λ dt), have B and D right to eps·e^|Re λ dt|. Matrices far from normal, such
+        as a rotated Jordan block coupled by hundreds over one step, lose more.
 
     Raises
     ------
