@@ -27,6 +27,7 @@ class Algebra(NamedTuple):
     logarithm: Callable[[Array], Array]
     product: Callable[[Array, Array], Array]
     inverse: Callable[[Array], Array]
+    solve: Callable[[Array, Array], Array]  # of left and right, left⁻¹ right; left must not be singular
     one: Callable[[Array], Array]
     size: Callable[[Array], Array]  # largest magnitude, whatever the units of the states
 
@@ -40,6 +41,10 @@ def _reciprocal(m: Array) -> Array:
         return 1.0 / m
 
 
+def _quotient(left: Array, right: Array) -> Array:
+    return right / left
+
+
 def _inverse(m: Array) -> Array:
     try:
         return solve(m, identity_like(m))
@@ -51,5 +56,5 @@ def _balanced_size(m: Array) -> Array:
     return np.abs(balanced(m)[0]) if np.isfinite(m).all() else np.abs(m)
 
 
-ELEMENTWISE = Algebra(_elementwise, np.log, np.multiply, _reciprocal, np.ones_like, np.abs)
-MATRICES = Algebra(exponentials, logarithm, np.matmul, _inverse, identity_like, _balanced_size)
+ELEMENTWISE = Algebra(_elementwise, np.log, np.multiply, _reciprocal, _quotient, np.ones_like, np.abs)
+MATRICES = Algebra(exponentials, logarithm, np.matmul, _inverse, solve, identity_like, _balanced_size)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from statespace.arrays import PROMISED, Array, as_step, warn_of_loss
 from statespace.discretization.algebra import MATRICES
 from statespace.discretization.names import Method, Rational, Rule, as_method
-from statespace.discretization.rules import ExponentialTrapezoidal, Impulse, MatchedPoles
+from statespace.discretization.rules import ExponentialTrapezoidal, Impulse, MatchedPoles, ZeroOrderHold
 from statespace.discretization.sections import is_substitution, restored
 from statespace.discretization.verbs import discretize, scale_rows
 from statespace.structure import Cascade, Dense, Diagonal
-from statespace.structure.matrices import is_block_triangular, is_singular, solve
+from statespace.structure.matrices import balancing, is_block_triangular, is_singular, solve
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 _EPS = float(np.finfo(float).eps)
-# Inside this range A, B and D come back as promised; beyond it a warning says what is lost.
-_SLOWEST, _FASTEST = 1e-5 * (1 - 1e-9), 17 * (1 + 1e-9)  # of |λ dt| and |Re λ dt|, the latter for dense matrices
+_NUDGE = 64  # roundings by which entries are moved to see what depends on them: far above the rounding of the answer
+_SLOWEST, _FASTEST = 1e-5 * (1 - 1e-9), 17 * (1 + 1e-9)  # the promised range of |λ dt| and |Re λ dt|
 
 
 def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> ContinuousSystem:
@@ -39,9 +39,9 @@ def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> 
     ContinuousSystem
         A Cascade stays a cascade under the substitutions (bilinear, Euler, GeneralizedBilinear), a Diagonal stays
         diagonal; otherwise dense. A, B and D are right to 1e-10 of their size while the largest |λ dt| is at least
-        1e-5 and, in a dense matrix that mixes its modes, no |Re λ dt| is above 17; impulse, exp_trapezoidal and the
-        current taps, which divide by e^(λ dt), have B and D right to eps·e^|Re λ dt|. Matrices far from normal, such
-        as a rotated Jordan block coupled by hundreds over one step, lose more.
+        1e-5 and, for the methods built on e^z and a dense matrix that mixes its modes, no |Re λ dt| is above 17;
+        impulse, exp_trapezoidal and s4_zoh, which divide by e^(λ dt), have B and D right to eps·e^|Re λ dt|. Where
+        rounding has left less (growing beside decaying modes, Jordan blocks with large couplings), a warning says so.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> 
     Warns
     -----
     AccuracyWarning
-        Outside of that range, near the branch cut, or near a pole without an inverse: how much may be lost.
+        Outside of that range, near the branch cut, near a pole without an inverse, or where roundings tried on the
+        matrices move the answer by more: about how much is lost.
 
     References
     ----------
@@ -73,12 +74,14 @@ def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> 
     _check(system, "undiscretize")
     rule = _method_of(system, method, "undiscretize")
     step = np.asarray(system.dt)
-    substitution = is_substitution(rule)
-    _refuse(system, rule, substitution)
-    _warn(system, rule, step)
-    if isinstance(system.A, Cascade) and substitution:
+    _refuse(system, rule)
+    with np.errstate(all="ignore"):
+        poles, _ = rule.undo(system.poles, step[..., None])
+    if isinstance(system.A, Cascade) and is_substitution(rule):
+        z = poles * step[..., None]
+        _warn(rule, z, _loss(system, rule, z))
         return ContinuousSystem(restored(system.A, step, rule), time_unit=system.time_unit)
-    return _restored(system, rule, step)
+    return _restored(system, rule, step, poles)
 
 
 def rediscretize(
@@ -149,36 +152,62 @@ def _method_of(system: DiscreteSystem, method: Any, verb: str) -> Rule:
     return rule
 
 
-def _restored(system: DiscreteSystem, rule: Rule, step: Array) -> ContinuousSystem:
-    """A from α, and with α, β, γ, δ of that A: B = δ⁻¹ B_d, D = D_d − C γ B."""
-    if isinstance(system.A, Diagonal):
-        structure: Any = Diagonal(rule.generator(system.A.diagonal, step[..., None]), system.A.pairs)
-        f = rule.factors(structure.diagonal, step[..., None])
-        b = system.B / f.delta[..., None]
-        through = system.C @ scale_rows(f.gamma, b)
-    else:
-        a = rule.generator(np.asarray(system.A), step[..., None, None], MATRICES)
-        structure = Dense(a, _known_poles(system, rule, step))
-        f = rule.factors(a, step[..., None, None], MATRICES)
-        b = solve(f.delta, system.B)
-        through = system.C @ f.gamma @ b
+class _Found(NamedTuple):
+    """Of the continuous system A, or its diagonal, B and D; to compare, the α of that A and the size of D and C γ B."""
+
+    a: Array
+    b: Array
+    d: Array
+    alpha: Array
+    terms: Array
+
+
+def _restored(system: DiscreteSystem, rule: Rule, step: Array, poles: Array) -> ContinuousSystem:
+    """Pole by pole of a Diagonal, by matrices otherwise."""
+    is_diagonal = isinstance(system.A, Diagonal)
+    a_d = system.A.diagonal if is_diagonal else np.asarray(system.A)
+    found = _find(system, rule, step, a_d, system.B)
+    if found is None:
+        raise ValueError(
+            f"undiscretize: rounding has left nothing that {rule!r} leads to, a matrix on the way back is singular or "
+            "overflows; another method may have an inverse"
+        )
+    loss = _loss(system, rule, poles * step[..., None])
+    if _is_mixed(system):
+        loss = np.maximum(loss, _tried(system, rule, step, found))
+    _warn(rule, poles * step[..., None], loss)
+    known = None if isinstance(system.A, Dense) and system.A.known_poles is None else poles
+    structure: Any = Diagonal(found.a, system.A.pairs) if is_diagonal else Dense(found.a, known)
+    return ContinuousSystem(structure, found.b, system.C, found.d, time_unit=system.time_unit)
+
+
+def _find(system: DiscreteSystem, rule: Rule, step: Array, a_d: Array, b_d: Array) -> _Found | None:
+    """A from α, and with the factors of that A: B = δ⁻¹ B_d, D = D_d − C γ B."""
+    try:
+        with np.errstate(all="ignore"):
+            if isinstance(system.A, Diagonal):
+                a, f = rule.undo(a_d, step[..., None])
+                b = b_d / f.delta[..., None]
+                shift = scale_rows(f.gamma, b)
+            else:
+                a, f = rule.undo(a_d, step[..., None, None], MATRICES)
+                b = solve(f.delta, b_d)
+                shift = f.gamma @ b
+    except np.linalg.LinAlgError:
+        return None
+    through = system.C @ shift
     if system.stores_pairs:
         through = 2.0 * through.real  # both members of each pair
-    return ContinuousSystem(structure, b, system.C, system.D - through, time_unit=system.time_unit)
-
-
-def _known_poles(system: DiscreteSystem, rule: Rule, step: Array) -> Array | None:
-    if isinstance(system.A, Dense) and system.A.known_poles is None:
-        return None
-    return rule.generator(system.poles, step[..., None])
+    found = _Found(a, b, system.D - through, f.alpha, _size(system.D) + _size(system.C) * _size(shift))
+    return found if all(np.isfinite(part).all() for part in found) else None
 
 
 # --------------------------------------------------------------- what has no inverse
 
 
-def _refuse(system: DiscreteSystem, rule: Rule, substitution: bool) -> None:
+def _refuse(system: DiscreteSystem, rule: Rule) -> None:
     """Raise where no continuous system leads to this one under the rule."""
-    if not substitution and _reaches(system, 0.0):
+    if not is_substitution(rule) and _reaches(system, 0.0):
         raise ValueError(
             "undiscretize: the system has a pole at 0 (its A is singular to rounding), where no continuous system "
             f"leads under {rule!r}: a mode that is gone after one step cannot be found again"
@@ -216,21 +245,15 @@ def _is_mixed(system: DiscreteSystem) -> bool:
 # --------------------------------------------------------------- what is lost
 
 
-def _warn(system: DiscreteSystem, rule: Rule, step: Array) -> None:
-    """Warn outside the promised range, with an estimate of what is lost there relative to the size of A."""
-    if system.n_states == 0:
+def _warn(rule: Rule, z: Array, loss: Array) -> None:
+    """Warn outside the promised range; z = λ dt are the poles that were found."""
+    if z.shape[-1] == 0:
         return
-    with np.errstate(divide="ignore"):
-        z = rule.generator(system.poles, step[..., None]) * step[..., None]
-    size = np.abs(z).max(axis=-1)
-    if isinstance(rule, Rational):
-        amplified = _rational_loss(rule, z, system.poles)
-        outside = _EPS * amplified > PROMISED * size
-    else:
-        amplified, outside = _logarithm_loss(system, rule, z)
-        outside = outside | (size < _SLOWEST)
-    loss = np.minimum(_EPS * amplified / np.where(size > 0, size, np.inf), 1.0)
-    if np.any(outside & (size > 0)):
+    size, decay = np.abs(z).max(axis=-1), np.abs(z.real).max(axis=-1)
+    # Rules that divide by e^z are promised to eps·e^|Re z|, of a few states, as far as |Re z| = 17.
+    divided = 10 * _EPS * np.exp(decay) if _divides(rule) else 0.0
+    promised = np.where(decay <= _FASTEST, np.maximum(PROMISED, divided), PROMISED)
+    if np.any((loss > promised) | ((size > 0) & (size < _SLOWEST))):
         warn_of_loss(
             f"undiscretize: the rounding of the discrete system leaves up to {float(loss.max()):.0e} of the continuous "
             f"one unknown; over one step its poles move by |λ dt| from {np.abs(z).min():.2g} to {size.max():.2g}, "
@@ -238,21 +261,75 @@ def _warn(system: DiscreteSystem, rule: Rule, step: Array) -> None:
         )
 
 
+def _divides(rule: Rule) -> bool:
+    """Whether a rule built on e^z has e^z as a factor of δ."""
+    return isinstance(rule, Impulse | ExponentialTrapezoidal) or rule == ZeroOrderHold(tap="current")
+
+
+def _loss(system: DiscreteSystem, rule: Rule, z: Array) -> Array:
+    """What is lost where modes do not mix, relative to the largest pole: eps times how much a rounding is amplified."""
+    size = np.abs(z).max(axis=-1, initial=0.0)
+    amplified = (
+        _rational_loss(rule, z, system.poles) if isinstance(rule, Rational) else _logarithm_loss(system, rule, z)
+    )
+    return np.minimum(np.where(size > 0, _EPS * amplified / np.where(size > 0, size, 1.0), 0.0), 1.0)
+
+
 def _rational_loss(rule: Any, z: Array, alpha: Array) -> Array:
     """Rounding of α moves z by eps |1 − wz|²; current taps divide by α too."""
-    bend = (np.abs(1 - rule.w * z) ** 2).max(axis=-1)
-    return bend if is_substitution(rule) else np.maximum(bend, np.abs(z).max(-1) / np.abs(alpha).min(-1))
+    bend = (np.abs(1 - rule.w * z) ** 2).max(axis=-1, initial=0.0)
+    if is_substitution(rule):
+        return bend
+    return np.maximum(bend, np.abs(z).max(axis=-1, initial=0.0) / np.abs(alpha).min(axis=-1, initial=np.inf))
 
 
-def _logarithm_loss(system: DiscreteSystem, rule: Any, z: Array) -> tuple[Array, Array]:
-    """Amplification, and whether it is outside the range.
+def _logarithm_loss(system: DiscreteSystem, rule: Any, z: Array) -> Array:
+    """Near the branch cut a turn of eps in A_d is one of eps/(π − |Im z|) in its logarithm.
 
-    Near the branch cut a turn of eps in A_d is one of eps/(π − |Im z|) in its logarithm. Where modes mix, rounding of
-    A_d is e^|Re z| of what a fast one left in it; rules that divide by e^z bring that into B and D of a cascade too.
+    Rules that divide by e^z bring the rounding of what has decayed into B and D of a cascade too.
     """
     if isinstance(system.A, Diagonal):
-        return np.ones(z.shape[:-1]), np.zeros(z.shape[:-1], bool)
-    divides = isinstance(rule, Impulse | ExponentialTrapezoidal) or getattr(rule, "tap", "") == "current"
-    decay = np.abs(z.real).max(axis=-1) if _is_mixed(system) or divides else np.zeros(z.shape[:-1])
-    gap = np.pi - np.abs(z.imag).max(axis=-1)
-    return np.maximum(np.exp(np.minimum(decay, 700)), np.pi / gap), (decay > _FASTEST) | (PROMISED * gap < _EPS)
+        return np.ones(z.shape[:-1])
+    decay = np.zeros(z.shape[:-1])
+    if _divides(rule) and not _is_mixed(system):
+        decay = np.abs(z.real).max(axis=-1, initial=0.0)
+    gap = np.pi - np.abs(z.imag).max(axis=-1, initial=0.0)
+    return np.maximum(np.exp(np.minimum(decay, 700)), np.pi / gap)
+
+
+def _tried(system: DiscreteSystem, rule: Rule, step: Array, found: _Found) -> Array:
+    """What rounding leaves unknown where modes mix: of A, B and D, relative to their sizes, the worst of the three.
+
+    It is tried out: what moves when the entries of A_d and B_d move by 64 roundings. A fast mode beside slow ones, a
+    growing beside a decaying one, a Jordan block are so many cases of it. SciPy's logarithm of a matrix far from normal
+    has a larger error of its own, which e^A shows.
+    """
+    a_d = system.A.matrix
+    moved = _find(system, rule, step, _nudged(a_d), _nudged(system.B))
+    if moved is None:
+        return np.ones(system.batch_shape)
+    units = balancing(found.a)[..., None]
+    ratio = units.swapaxes(-1, -2) / units
+    changes = (
+        _over(_size((moved.a - found.a) * ratio), _size(found.a * ratio)),
+        _over(_size((moved.b - found.b) / units), _size(found.b / units)),
+        _over(_size(moved.d - found.d), found.terms),
+    )
+    missed = np.maximum(1.0, _over(_size((found.alpha - a_d) * ratio), _size(a_d * ratio)) / (8 * _EPS))
+    return np.minimum(np.minimum(np.maximum.reduce(changes) / _NUDGE, 1.0) * missed, 1.0)
+
+
+def _nudged(m: Array) -> Array:
+    """Every entry 64 roundings off, up or down without a pattern; 0 and 1, as integrators have them, are exact."""
+    k = np.arange(m.shape[-2] * m.shape[-1]).reshape(m.shape[-2:])
+    sign = np.where(np.sin(1.0 + 1.7 * k + 0.3 * k**2) > 0, 1.0, -1.0)
+    return np.where((m == 0) | (m == 1), m, m * (1 + _NUDGE * _EPS * sign))
+
+
+def _size(m: Array) -> Array:
+    """The largest entry of each matrix."""
+    return np.asarray(np.abs(m).max(axis=(-2, -1), initial=0.0))
+
+
+def _over(change: Array, size: Array) -> Array:
+    return np.asarray(change / np.where(size > 0, size, 1.0))

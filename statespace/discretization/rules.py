@@ -71,9 +71,10 @@ class ZeroOrderHold:
             return Factors(e, zero, held, algebra.product(e, held))
         return Factors(e, held, zero, held)
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
-        return algebra.logarithm(alpha) / dt
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = log(α)/Δ, the principal branch, |Im λ| < π/Δ, and its factors."""
+        a = algebra.logarithm(alpha) / dt
+        return a, self.factors(a, dt, algebra)
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ class FirstOrderHold:
         e, phi_1, phi_2, ramp = algebra.exponentials(dt * a)
         return Factors(e, dt * ramp, dt * phi_2, dt * algebra.product(phi_1, phi_1))
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
-        return algebra.logarithm(alpha) / dt
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = log(α)/Δ, the principal branch, |Im λ| < π/Δ, and its factors."""
+        a = algebra.logarithm(alpha) / dt
+        return a, self.factors(a, dt, algebra)
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,10 @@ class Impulse:
         e = algebra.exponentials(dt * a).exp
         return Factors(e, np.zeros_like(e), dt * algebra.one(e), dt * e)
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
-        return algebra.logarithm(alpha) / dt
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = log(α)/Δ, the principal branch, |Im λ| < π/Δ, and its factors."""
+        a = algebra.logarithm(alpha) / dt
+        return a, self.factors(a, dt, algebra)
 
 
 @dataclass(frozen=True)
@@ -176,9 +179,10 @@ class ExponentialTrapezoidal:
         e = algebra.exponentials(dt * a).exp
         return Factors(e, (1 - self.w) * dt * e, self.w * dt * algebra.one(e), dt * e)
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = log(α)/Δ, the principal branch: |Im λ| < π/Δ."""
-        return algebra.logarithm(alpha) / dt
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = log(α)/Δ, the principal branch, |Im λ| < π/Δ, and its factors."""
+        a = algebra.logarithm(alpha) / dt
+        return a, self.factors(a, dt, algebra)
 
 
 # --------------------------------------------------------------- rational rules
@@ -224,9 +228,9 @@ class GeneralizedBilinear:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         return _bilinear_factors(a, dt, self.w, algebra)
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
-        return _bilinear_generator(alpha, dt, self.w, algebra)
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = (α − 1) R⁻¹/Δ with R = (1 − w) + wα, and its factors."""
+        return _bilinear_undone(alpha, dt, self.w, algebra)
 
 
 @dataclass(frozen=True)
@@ -292,16 +296,18 @@ class Bilinear:
 
     def factors(self, a: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Factors:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
-        step = self.warped(dt)
-        alpha, beta, gamma, delta = _bilinear_factors(a, step, self.w, algebra)
-        if self.tap == "previous":
-            return Factors(alpha, beta, gamma, delta)
-        held = 2.0 * gamma  # Δ (1 − z/2)⁻¹
-        return Factors(alpha, np.zeros_like(alpha), held, algebra.product(alpha, held))
+        return self._tapped(_bilinear_factors(a, self.warped(dt), self.w, algebra), algebra)
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
-        return _bilinear_generator(alpha, self.warped(dt), self.w, algebra)
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = (α − 1) R⁻¹/Δ with R = (1 − w) + wα, and its factors."""
+        a, factors = _bilinear_undone(alpha, self.warped(dt), self.w, algebra)
+        return a, self._tapped(factors, algebra)
+
+    def _tapped(self, f: Factors, algebra: Algebra) -> Factors:
+        if self.tap == "previous":
+            return f
+        held = 2.0 * f.gamma  # Δ (1 − z/2)⁻¹
+        return Factors(f.alpha, np.zeros_like(f.alpha), held, algebra.product(f.alpha, held))
 
 
 @dataclass(frozen=True)
@@ -328,9 +334,9 @@ class ForwardEuler:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         return _bilinear_factors(a, dt, self.w, algebra)
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
-        return _bilinear_generator(alpha, dt, self.w, algebra)
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = (α − 1) R⁻¹/Δ with R = (1 − w) + wα, and its factors."""
+        return _bilinear_undone(alpha, dt, self.w, algebra)
 
 
 @dataclass(frozen=True)
@@ -358,9 +364,9 @@ class BackwardEuler:
         """α, β, γ, δ for a state matrix or its poles; dt broadcasts with a."""
         return _bilinear_factors(a, dt, self.w, algebra)
 
-    def generator(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> Array:
-        """A = (α − 1) M⁻¹/Δ with M = (1 − w) + wα."""
-        return _bilinear_generator(alpha, dt, self.w, algebra)
+    def undo(self, alpha: Array, dt: Array, algebra: Algebra = ELEMENTWISE) -> tuple[Array, Factors]:
+        """A = (α − 1) R⁻¹/Δ with R = (1 − w) + wα, and its factors."""
+        return _bilinear_undone(alpha, dt, self.w, algebra)
 
 
 # --------------------------------------------------------------- the one that is no function of ΔA
@@ -398,19 +404,33 @@ def _exp_and_phi1(z: Array, dt: Array, algebra: Algebra) -> tuple[Array, Array]:
 
 
 def _bilinear_factors(a: Array, dt: Array, w: float, algebra: Algebra) -> Factors:
-    """α = (1 − wz)⁻¹ (1 + (1 − w) z), β = (1 − w) Δ R, γ = w Δ R, δ = Δ R² with R = (1 − wz)⁻¹."""
+    """α = R (1 + (1 − w) z) with R = (1 − wz)⁻¹.
+
+    Solved for, not multiplied out: of a mode at −1e4 in a dense matrix a product leaves 1 + α, which is 4e-4, to
+    eps·1e4 only, and the way back divides by its square.
+    """
     z = dt * a
     one = algebra.one(z)
     r = algebra.inverse(one - w * z)
     _refuse_pole_at_the_step(algebra.size(r), w)
-    alpha = algebra.product(r, one + (1 - w) * z)
-    return Factors(alpha, (1 - w) * dt * r, w * dt * r, dt * algebra.product(r, r))
+    return _of_resolvent(algebra.solve(one - w * z, one + (1 - w) * z), r, dt, w, algebra)
 
 
-def _bilinear_generator(alpha: Array, dt: Array, w: float, algebra: Algebra) -> Array:
-    """Z = (α − 1) M⁻¹, since α (1 − wz) = 1 + (1 − w) z."""
+def _bilinear_undone(alpha: Array, dt: Array, w: float, algebra: Algebra) -> tuple[Array, Factors]:
+    """ΔA = (α − 1) R⁻¹ with R = (1 − w) + wα, since α (1 − wz) = 1 + (1 − w) z.
+
+    R from α, never from A as the inverse of 1 − wz, in which a fast mode of a dense matrix leaves no digit of the slow
+    ones: beside one at 1e5 B came back to 1e-4.
+    """
     one = algebra.one(alpha)
-    return algebra.product(alpha - one, algebra.inverse((1 - w) * one + w * alpha)) / dt
+    r = (1 - w) * one + w * alpha
+    a = algebra.product(alpha - one, algebra.inverse(r)) / dt
+    return a, _of_resolvent(alpha, r, dt, w, algebra)
+
+
+def _of_resolvent(alpha: Array, r: Array, dt: Array, w: float, algebra: Algebra) -> Factors:
+    """β = (1 − w) Δ R, γ = w Δ R, δ = Δ R²."""
+    return Factors(alpha, (1 - w) * dt * r, w * dt * r, dt * algebra.product(r, r))
 
 
 def _refuse_pole_at_the_step(r: Array, w: float) -> None:

@@ -49,7 +49,7 @@ def restored(cascade: Cascade, step: Array, rule: Any) -> Cascade:
     A zero at −(1 − w)/w, to rounding, comes from infinity; one at infinity comes from 1/(wΔ), or for w = 0 stays.
     """
     q, z, w = cascade.known_poles, cascade.zeros, rule.w
-    poles = rule.generator(q, step[..., None])
+    poles, _ = rule.undo(q, step[..., None])
     dt = _warped(step, rule)[..., None]
     absent = np.isinf(z)
     zero = np.where(absent, 0.0, z)

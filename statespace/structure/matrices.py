@@ -167,10 +167,14 @@ def _logm(m: Array) -> Array:
 
 
 def is_block_triangular(m: Array) -> bool:
-    """Whether matrices are lower triangular but for 2×2 blocks of conjugate eigenvalues, as those of cascades are."""
+    """Whether matrices are lower triangular but for 2×2 blocks of conjugate eigenvalues, as those of cascades are.
+
+    A block [[σ, −ω], [ω, σ]] has orthogonal eigenvectors, and well conditioned ones in other units of its states and
+    with roundings of its own. One with two nearly equal eigenvalues, a critically damped spring, has not.
+    """
     above, below = np.diagonal(m, 1, -2, -1), np.diagonal(m, -1, -2, -1)
     difference = np.diff(np.diagonal(m, 0, -2, -1), axis=-1) / 2
-    turns = (above * below).real + (difference * difference).real < 0
+    turns = (above * below).real < -4 * np.abs(difference * difference)
     alone = np.all(~turns[..., 1:] | ~turns[..., :-1])
     return bool(alone and np.all(turns | (above == 0)) and not np.triu(m, 2).any())
 
@@ -217,7 +221,16 @@ def invariant_zeros(a: Array, b: Array, c: Array, d: Array) -> Array:
     # Columns rotated so that [c d] = [0 d̂]: what is left of a − s is a regular pencil.
     _, _, vh = np.linalg.svd(np.hstack([c, d]))
     v = vh.conj().T[:, m:]  # the null space of [c d], n columns
-    return np.asarray(eigvals(np.hstack([a, b]) @ v, v[:n]), complex)
+    return _in_exact_pairs(eigvals(np.hstack([a, b]) @ v, v[:n]), real=np.isrealobj(a) and np.isrealobj(v))
+
+
+def _in_exact_pairs(values: Array, *, real: bool) -> Array:
+    """Of the two quotients that a real pencil gives for a conjugate pair, which may differ by a rounding, the first."""
+    values = np.asarray(values, complex)
+    if real:
+        first = np.flatnonzero(values.imag > 0)  # the conjugate follows
+        values[first + 1] = values[first].conj()
+    return values
 
 
 def _equilibrated(a: Array, b: Array, c: Array, d: Array) -> tuple[Array, Array, Array, float]:
