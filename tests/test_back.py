@@ -384,6 +384,21 @@ def test_modal_of_a_high_order(band):
     assert relative(ss.modal(system)(omega), system(omega)) < 1e-11
 
 
+@pytest.mark.parametrize("kind", ["butter", "bessel"])
+def test_modal_of_a_discretized_filter_keeps_ten_digits_or_refuses(kind):
+    """Bessel 20 by zoh passed the test of its eigenvectors, and its response was off by 8e-8."""
+    z = np.exp(1j * np.linspace(1e-3, 3.1, 300))
+    for order in (4, 8, 12, 16, 20):
+        analog = ss.from_zpk(*getattr(signal, kind)(order, 1.0, analog=True, output="zpk"))
+        digital = ss.discretize(analog, 0.6)
+        if order > 12:
+            with pytest.raises(ValueError, match="cannot be told apart"):
+                ss.modal(digital)
+        else:
+            assert relative(ss.modal(digital)(z), digital(z)) < 1e6 * np.finfo(float).eps
+    assert relative(ss.modal(digital, max_condition=1e12)(z), digital(z)) < 1e-6  # as allowed
+
+
 def test_modal_does_not_mind_units():
     """A companion matrix in rad/s at 1 kHz: the condition is that of the balanced matrix."""
     system = ss.ContinuousSystem([[0, 1], [-4e7, -4e3]], [[0], [1]], [[1, 0]])

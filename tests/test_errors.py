@@ -38,6 +38,7 @@ NEARLY = ss.ContinuousSystem([[-1.0]], [[1.0]], [[1.0]], [[-1 + 1e-9]])
 # Exactly singular, although no eigenvalue is computed as 0.
 SINGULAR = ss.ContinuousSystem(-np.ones((3, 3)), np.ones((3, 1)), np.ones((1, 3)))
 NO_INPUT = ss.ContinuousSystem([[-1.0]], np.zeros((1, 0)), [[1.0]])
+GONE = ss.DiscreteSystem([[1e-310]], [[1.0]], [[1.0]], dt=1.0)
 NEGATIVE = ss.DiscreteSystem([[-0.5]], [[1.0]], [[1.0]], dt=1.0)
 MINUS_ONE = ss.DiscreteSystem([[-1.0]], [[1.0]], [[1.0]], dt=1.0)
 JORDAN = ss.ContinuousSystem([[-1, 1], [0, -1]], [[0], [1]], [[1, 0]])
@@ -286,6 +287,7 @@ CASES = [
     (lambda: ss.undiscretize(DIGITAL, "matched"), V, r"^undiscretize: MatchedPoles has no inverse, .*name another"),
     (lambda: ss.undiscretize(DIGITAL, "tusten"), V, r"unknown discretization method 'tusten'"),
     (lambda: ss.undiscretize(ss.from_ba([1, 2], [1], dt=1.0), "zoh"), V, r"undiscretize: the system has a pole at 0 "),
+    (lambda: ss.undiscretize(GONE, "impulse"), V, r"undiscretize: rounding has left nothing .* is singular or over"),
     (lambda: ss.undiscretize(NEGATIVE, "zoh"), V, r"undiscretize: the system has a pole at -0\.5, on the neg"),
     (lambda: ss.undiscretize(MINUS_ONE, "tustin"), V, r"undiscretize: the system has a pole at −\(1 − w\)/w = -1"),
     (lambda: ss.undiscretize(ss.discretize(LAG, 1e-8)), W, r"undiscretize: the rounding .* leaves up to 2e-08"),

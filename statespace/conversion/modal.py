@@ -11,10 +11,12 @@ from statespace.arrays import Array, shorten
 from statespace.structure import Cascade, Dense, Diagonal
 from statespace.structure.cascade import in_sections
 from statespace.structure.matrices import balanced
-from statespace.structure.pairing import axis_points
+from statespace.structure.pairing import axis_points, is_clear
 from statespace.systems import ContinuousSystem, DiscreteSystem
-from statespace.systems.properties import realization
+from statespace.systems.properties import realization, transfer
+from statespace.systems.zpk import response_points
 
+_EPS = float(np.finfo(float).eps)
 S = TypeVar("S", ContinuousSystem, DiscreteSystem)
 
 
@@ -27,8 +29,8 @@ def modal(system: S, *, max_condition: float = 1e6) -> S:
         Any structure, any batch.
     max_condition : float
         How much rounding may be amplified: 1e6 keeps ten digits. It bounds the condition number of the
-        eigenvectors (unit length, of the balanced matrix); for a Cascade, whose poles are known, the largest residue
-        over the peak of the response.
+        eigenvectors (unit length, of the balanced matrix) and what becomes of the response; for a Cascade, whose poles
+        are known, the largest residue over the peak of the response.
 
     Returns
     -------
@@ -78,8 +80,30 @@ def _eigenvectors(system: Any, max_condition: float) -> tuple[Array, Array, Arra
     a, scale = balanced(a)
     poles, t = np.linalg.eig(a.astype(complex) if system.is_complex else a)
     _refuse(np.linalg.cond(t), max_condition, "the condition number of the eigenvectors")
-    modes = np.linalg.solve(t.astype(complex), b / scale[..., :, None])
-    return poles.astype(complex), modes, (c * scale[..., None, :]) @ t
+    poles, modes = poles.astype(complex), np.linalg.solve(t.astype(complex), b / scale[..., :, None])
+    c = (c * scale[..., None, :]) @ t
+    _refuse(_change(system, poles, modes, c) / _EPS, max_condition, "what rounding makes of the response, over eps,")
+    return poles, modes, c
+
+
+def _change(system: Any, poles: Array, b: Array, c: Array) -> Array:
+    """How far the response of the modes is off, relative to its peak, (...).
+
+    A Bessel filter of order 20 by zoh has eigenvectors of condition 1e6, which passes, and beside it residues of 6e4
+    times its peak: together they cost 8e-8 of the response.
+    """
+    points = response_points(system, np.zeros((*poles.shape[:-1], 0)), poles)
+    s = np.moveaxis(points, -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        want = transfer(system, s)
+        got = (c / (s[..., None, None] - poles[..., None, :])) @ b + system.D
+    clear = np.isfinite(want).all((-2, -1)) & np.isfinite(got).all((-2, -1))
+    for i in np.ndindex(poles.shape[:-1]):
+        near = is_clear(points[i], poles[i], discrete=isinstance(system, DiscreteSystem), margin=1e-6)
+        clear[(slice(None), *i)] &= near
+    error, size = (np.where(clear, np.abs(h).max((-2, -1), initial=0.0), 0.0) for h in (got - want, want))
+    peak = size.max(axis=0)
+    return np.asarray(error.max(axis=0) / np.where(peak > 0, peak, 1.0))
 
 
 def _residues(system: Any, max_condition: float) -> tuple[Array, Array, Array]:
