@@ -384,6 +384,23 @@ def test_modal_of_a_high_order(band):
     assert relative(ss.modal(system)(omega), system(omega)) < 1e-11
 
 
+@pytest.mark.parametrize("method", ["zoh", "foh", "impulse"])
+def test_zeros_that_are_computed_are_exact_pairs(method):
+    """The two of a pair came as quotients of their own, a rounding apart: SciPy then saw complex coefficients."""
+    for order in (3, 5, 8):
+        for dt in (0.1, 0.3, 1.0):
+            analog = ss.from_zpk(*signal.cheby1(order, 1, 5.0, analog=True, output="zpk"))
+            z, p, k = ss.to_zpk(ss.discretize(analog, dt, method))
+            for roots in (z, p):
+                assert set(roots.conj()) == set(roots)
+            assert all(np.isrealobj(c) for c in signal.zpk2tf(z, p, k))
+
+
+def test_gains_whose_parts_overflow():
+    slow, fast = -1e30 * np.arange(1, 13), 1e300
+    assert ss.to_zpk(ss.from_zpk([], slow, fast))[2] == pytest.approx(fast, rel=1e-14)
+
+
 @pytest.mark.parametrize("kind", ["butter", "bessel"])
 def test_modal_of_a_discretized_filter_keeps_ten_digits_or_refuses(kind):
     """Bessel 20 by zoh passed the test of its eigenvectors, and its response was off by 8e-8."""

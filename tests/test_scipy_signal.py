@@ -26,7 +26,14 @@ rng = np.random.default_rng
 THEIRS = Path(signal.__file__).parent / "tests"
 CHOSEN = {
     "test_cont2discrete.py": [""],
-    "test_ltisys.py": ["TestLsim", "TestImpulse", "TestStep", "Test_bode", "Test_freqresp"],
+    "test_ltisys.py": [
+        "TestStateSpace::test_operators",
+        "TestLsim",
+        "TestImpulse",
+        "TestStep",
+        "Test_bode",
+        "Test_freqresp",
+    ],
     "test_dltisys.py": ["TestDLTI"],
     "test_signaltools.py": [
         *(f"TestLinearFilterFloat{kind}" for kind in ("32", "64", "Extended")),

@@ -268,7 +268,13 @@ def _coefficients(system: System, verb: str) -> tuple[Array, Array]:
     if cascade is None:
         return np.array(system.D[0]), np.ones(1)
     kind = np.complex128 if cascade.is_complex else np.float64
-    num, den = (_product(x).astype(kind) for x in _sections(cascade))
+    with np.errstate(over="ignore", invalid="ignore"):
+        num, den = (_product(x).astype(kind) for x in _sections(cascade))
+    if not (np.isfinite(num).all() and np.isfinite(den).all()):
+        raise ValueError(
+            f"{verb}: a coefficient of this system of order {cascade.n_states} is beyond the range of double "
+            "precision; take another unit of time, or zeros and poles: to_zpk"
+        )
     warn_of_rounding(num[None], den[None], cascade, discrete=_is_discrete(system), what=verb)
     return num, den
 

@@ -155,6 +155,7 @@ def from_tf(
     >>> ss.from_tf([1.0], [1.0, 0.4, 4.0]).poles.round(3)
     array([-0.2+1.99j, -0.2-1.99j])
     """
+    step = None if dt is None and fs is None else as_step(dt, fs, what="from_tf")
     b, a = as_polynomial(num, "num"), as_polynomial(den, "den")
     if a[0] == 0:
         raise ValueError(f"den must start with its highest power, got a leading zero in {shorten(den)}; remove it")
@@ -162,8 +163,8 @@ def from_tf(
     if len(b) > len(a):
         raise ValueError(improper(len(b) - 1, len(a) - 1))
     gain = b[0] / a[0] if b.size else 0.0
-    system = from_zpk(roots_of(b), roots_of(a), gain, dt=dt, fs=fs, time_unit=time_unit)
-    warn_of_coefficients(b, a, system.A, discrete=isinstance(system, DiscreteSystem), what="from_tf")
+    system: Any = from_zpk(roots_of(b), roots_of(a), gain, dt=step, time_unit=time_unit)
+    warn_of_coefficients(b, a, system.A, discrete=step is not None, what="from_tf")
     return system
 
 

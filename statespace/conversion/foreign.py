@@ -122,7 +122,8 @@ def _step(value: Any, library: str, dt: Any, fs: Any) -> dict[str, Any]:
     if dt is None and fs is None:
         if unspecified:
             raise ValueError(
-                f"the {type(value).__name__} has dt={own}, an unspecified step; give dt= or fs=, or set its own"
+                f"the {type(value).__name__} has dt={own}, an unspecified step; give dt= or fs=, or set its own: "
+                "dt = 0 for continuous time"
             )
         return {"dt": None if continuous else own, "fs": None}
     if not unspecified:

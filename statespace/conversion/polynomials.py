@@ -18,7 +18,8 @@ def as_polynomial(value: Any, name: str) -> Array:
     """One row of finite coefficients."""
     array = np.atleast_1d(as_coefficients(value, name))
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name} must be one row of coefficients, got shape {array.shape}")
+        rows = f"; take one row, {name}[0]" if array.ndim == 2 and array.size else ""
+        raise ValueError(f"{name} must be one row of coefficients, got shape {array.shape}{rows}")
     return array
 
 
@@ -26,8 +27,8 @@ def improper(zeros: int, poles: int) -> str:
     """Say what is wrong with more zeros than poles."""
     return (
         f"the transfer function is improper, {zeros} zeros and {poles} poles; a state space needs at least as many "
-        "poles. Numerator or zeros come first; for a digital filter in powers of z⁻¹, where b may be longer than a, "
-        "use from_ba"
+        "poles. Numerator or zeros come first; a derivative, as in PID, needs a pole of its own, far to the left; for "
+        "a digital filter in powers of z⁻¹, where b may be longer than a, use from_ba"
     )
 
 

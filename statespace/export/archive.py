@@ -140,7 +140,10 @@ def load(path: str | os.PathLike[str]) -> ContinuousSystem | DiscreteSystem:
     try:
         return _system(kind, structure, header, arrays)
     except Exception as error:  # whatever the text and the arrays do not fit in is one complaint
-        raise ValueError(f"{where} does not describe a system: {type(error).__name__}: {_line(error)}") from None
+        what = (
+            f"{_line(error)} is missing" if isinstance(error, KeyError) else f"{type(error).__name__}: {_line(error)}"
+        )
+        raise ValueError(f"{where} does not describe a system: {what}") from None
 
 
 # --------------------------------------------------------------- between names and objects
@@ -225,7 +228,7 @@ def _header(arrays: dict[str, Array], where: str) -> dict[str, Any]:
     if header["version"] != _VERSION:
         raise ValueError(
             f"{where} is written in version {header['version']} of the format, this statespace reads version "
-            f"{_VERSION}; update statespace"
+            f"{_VERSION}" + ("; update statespace" if header["version"] > _VERSION else "")
         )
     return header
 

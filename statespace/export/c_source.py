@@ -130,11 +130,20 @@ def _check(system: Any, name: Any, dtype: Any) -> None:
 
 
 def _rounded(table: Array, name: str, number: Number) -> Array:
-    """A table in the type of the header; what would overflow or lose digits to underflow is refused."""
+    """A table in the type of the header; what would overflow or lose digits to underflow is refused.
+
+    But for what is nothing, even times another entry of a state matrix, as a mode that has decayed to e^−100 over one
+    step, or nothing beside the largest of another table: that becomes 0, as it would in the first sum.
+    """
     with np.errstate(over="ignore", under="ignore"):
         rounded = table.astype(number.numpy)
     limits = np.finfo(number.numpy)
-    lost = ~np.isfinite(rounded) | ((np.abs(rounded) < limits.tiny) & (rounded != table))
+    tiny = (np.abs(rounded) < limits.tiny) & (rounded != table)
+    largest = np.abs(table).max(initial=0.0)
+    beside = 1.0 / max(largest, 1.0) if name.startswith("a") else largest
+    gone = tiny & (np.abs(table) < float(limits.eps) ** 2 * beside)
+    rounded = np.where(gone, np.zeros((), rounded.dtype), rounded)
+    lost = ~np.isfinite(rounded) | (tiny & ~gone)
     if lost.any():
         first = tuple(int(i) for i in np.argwhere(lost)[0])
         raise ValueError(

@@ -9,11 +9,12 @@ which puts z into the equation of the filter as a second input: A(q) y = B(q) u 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_coefficients, as_signal, shorten
+from statespace.arrays import AccuracyWarning, Array, as_coefficients, as_signal, shorten
 from statespace.conversion import from_ba, from_sos
 from statespace.frequency import frequency_response
 from statespace.scipy_signal.models import read_count
@@ -280,7 +281,10 @@ def freqz_sos(sos: Any, worN: Any = 512, whole: bool = False, fs: float = 2 * np
     else:
         angle = np.linspace(0, 2 * np.pi if whole else np.pi, count, endpoint=False)
         given = angle * (rate / (2 * np.pi))
-    h = frequency_response(from_sos(rows, dt=1.0), angle.ravel()).H
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)  # of what running the sections would lose
+        system = from_sos(rows, dt=1.0)
+    h = frequency_response(system, angle.ravel()).H
     return given, h.reshape(angle.shape)
 
 

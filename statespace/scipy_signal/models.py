@@ -66,6 +66,8 @@ def _parts(system: Any, name: str, discrete: bool) -> tuple[tuple[Any, ...], Any
         raise ValueError(f"{name} takes (num, den), (z, p, k) or (A, B, C, D){step}; got {len(parts)} parts")
     if (dt is None) == discrete:  # the type of error is SciPy's
         other = "lsim runs it" if discrete else f"it has dt={shorten(dt)}, dlsim runs it"
+        if dt == 0:  # python-control's word for continuous time
+            other = "dt=0 is how python-control says so: statespace.as_system takes its systems"
         raise AttributeError(f"{name} needs a {'discrete' if discrete else 'continuous'} system; {other}")
     return parts, None if dt is None else 1.0 if dt is True else as_step(dt, what=name)
 

@@ -89,6 +89,11 @@ def cont2discrete(system: Any, dt: Any, method: str = "zoh", alpha: float | None
     ([-1.0], [0.0], 0.5)
     """
     model, delta = read_model(system, "cont2discrete"), as_step(dt, what="cont2discrete")
+    if delta.size != 1:
+        raise ValueError(
+            f"cont2discrete takes one dt, got {shorten(dt)}; statespace.discretize takes one for each system"
+        )
+    delta, dt = delta.reshape(()), np.asarray(dt).item()
     check_choice(method, tuple(_RULES), "method")
     if method == "gbt" and alpha is None:
         raise ValueError("method='gbt' needs alpha=, its weight from 0 to 1")
