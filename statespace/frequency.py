@@ -84,13 +84,35 @@ def frequency_response(system: ContinuousSystem | DiscreteSystem, omega: Any = N
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
         raise TypeError(f"frequency_response needs a ContinuousSystem or DiscreteSystem, got {type(system).__name__}")
     w = _default_omega(system) if omega is None else _checked(omega)
+    return FrequencyResponse(w, _along(system, w), system)
+
+
+def _along(system: Any, w: Array, right: float = 0.0) -> Array:
+    """H at the frequencies w, or to the right of the frequency axis by a part of them."""
     column = w.reshape(-1, *(1,) * len(system.batch_shape))
-    s = np.exp(1j * column * system.dt) if isinstance(system, DiscreteSystem) else 1j * column
+    s = 1j * column + right * np.abs(column)
+    s = np.exp(s * system.dt) if isinstance(system, DiscreteSystem) else s
     each = max(1, _AT_A_TIME // max(1, system.n_states**2 * int(np.prod(system.batch_shape))))
     parts = [transfer(system, s[i : i + each]) for i in range(0, max(len(s), 1), each)]
     h = np.concatenate([np.broadcast_to(x, (len(x), *system.batch_shape, *x.shape[-2:])) for x in parts])
     h = np.moveaxis(h, 0, len(system.batch_shape)).astype(complex)
-    return FrequencyResponse(w, h[..., 0, 0] if system.is_siso else h, system)
+    return h[..., 0, 0] if system.is_siso else h
+
+
+def unwrapped_phase(response: FrequencyResponse) -> Array:
+    """Angle of H in radians, of the shape of H, without jumps along increasing frequency; nan where H is 0 or infinite.
+
+    At a pole or zero on the frequency axis it jumps by half a turn, and rounding alone would decide which way. They are
+    passed on the right, as by those whose damping goes to 0: −180° at a pole, +180° at a zero.
+    """
+    axis = 0 if response.H.ndim == 1 else -3
+    h, beside = (np.moveaxis(x, axis, -1) for x in (response.H, _along(response.system, response.omega, right=1e-7)))
+    phase = np.full(h.shape, np.nan)
+    for i in np.ndindex(h.shape[:-1]):
+        known = np.isfinite(h[i]) & (h[i] != 0) & np.isfinite(beside[i])
+        angle, turned = np.angle(h[i][known]), np.unwrap(np.angle(beside[i][known]))
+        phase[(*i, known)] = angle + 2 * np.pi * np.round((turned - angle) / (2 * np.pi))
+    return np.moveaxis(phase, -1, axis)
 
 
 def _checked(omega: Any) -> Array:

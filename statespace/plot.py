@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array
-from statespace.frequency import FrequencyResponse
+from statespace.frequency import FrequencyResponse, unwrapped_phase
 from statespace.frequency import frequency_response as _frequency_response
 from statespace.simulation import Response
 from statespace.simulation import step_response as _step_response
@@ -92,7 +92,8 @@ def bode(
     """Draw magnitude in dB and phase in degrees over frequency.
 
     The phase is unwrapped, from its value in [−180°, 180°) at the lowest frequency; within 5° of that border
-    an integrator starts at −180° and a differentiator at +180°. Where a response is 0 or infinite the lines
+    an integrator starts at −180° and a differentiator at +180°. It falls by 180° at an undamped pole and rises at an
+    undamped zero. Where a response is 0 or infinite the lines
     have a gap; a new picture shows 200 dB at most. The Nyquist frequency of a discrete system is a thin
     vertical line.
 
@@ -307,13 +308,14 @@ def _draw_signal(ax: Any, t: Any, y: Array, names: list[str | None]) -> None:
 def _draw_bode(grid: Array, r: FrequencyResponse, per: float, label: str | None) -> None:
     order = np.argsort(r.omega, kind="stable")
     order = order[r.omega[order] > 0]
-    h = (r.H[:, None, None] if r.H.ndim == 1 else r.H)[..., order, :, :]
-    frequency = r.omega[order] / per
+    r = FrequencyResponse(r.omega[order], r.H[order] if r.H.ndim == 1 else r.H[..., order, :, :], r.system)
+    h, phase = (x[:, None, None] if x.ndim == 1 else x for x in (r.H, unwrapped_phase(r)))
+    frequency = r.omega / per
     for i, j in np.ndindex(h.shape[-2:]):
         for index, name in _members(h.shape[:-3], [label]):
             line = h[index][:, i, j]
             grid[2 * i, j].semilogx(frequency, _decibels(line), label=name, linewidth=1.5)
-            grid[2 * i + 1, j].semilogx(frequency, _degrees(line, frequency), linewidth=1.5)
+            grid[2 * i + 1, j].semilogx(frequency, _degrees(phase[index][:, i, j], line, frequency), linewidth=1.5)
 
 
 def _members(batch: tuple[int, ...], names: list[str | None]) -> Iterator[tuple[tuple[int, ...], str | None]]:
@@ -331,20 +333,18 @@ def _decibels(h: Array) -> Array:
     return np.where(known, 20 * np.log10(np.where(known, size, 1.0)), np.nan)
 
 
-def _degrees(h: Array, frequency: Array) -> Array:
-    """Unwrapped phase that starts in [−180°, 180°).
+def _degrees(phase: Array, h: Array, frequency: Array) -> Array:
+    """An unwrapped phase, in radians, that starts in [−180°, 180°).
 
     Near that border rounding, or the lag of a hold, would decide: there what falls at the lowest
     frequencies, an integrator, starts at −180°, and what rises, a differentiator, at +180°.
     """
-    known = np.isfinite(h) & (h != 0)
-    phase = np.full(h.shape, np.nan)
-    if known.any():
-        turned = np.unwrap(np.angle(h[known]))
-        slope = _slope(np.abs(h[known]), frequency[known])
-        border = np.pi + (1e-8 if abs(slope) < 0.5 else -np.radians(5.0) * np.sign(slope))
-        phase[known] = np.degrees(turned - 2 * np.pi * np.floor((turned[0] + border) / (2 * np.pi)))
-    return phase
+    known = np.isfinite(phase)
+    if not known.any():
+        return phase
+    slope = _slope(np.abs(h[known]), frequency[known])
+    border = np.pi + (1e-8 if abs(slope) < 0.5 else -np.radians(5.0) * np.sign(slope))
+    return np.degrees(phase - 2 * np.pi * np.floor((phase[known][0] + border) / (2 * np.pi)))
 
 
 def _slope(size: Array, frequency: Array) -> float:

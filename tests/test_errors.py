@@ -440,7 +440,7 @@ CASES = [
     (lambda: DOOR.dlsim(SPRING, U), A, r"dlsim needs a discrete system; lsim runs it"),
     (lambda: DOOR.bode(([1], [0, 0])), V, r"num must be one row .* not all zero, got shapes \(1,\) and \(2,\)"),
     (lambda: DOOR.bode(([], [], [1, 2])), V, r"zeros and poles must be rows and the gain one.*\(0,\) and \(2,\)"),
-    (lambda: DOOR.bode(tuple(MIMO)), V, r"freqresp needs one input and one output, the system has 2 and 3"),
+    (lambda: DOOR.bode(tuple(MIMO)), V, r"bode needs one input and one output, the system has 2 and 3"),
     (lambda: DOOR.bode(TF, n=2.0), V, r"n must be a number of frequencies, got 2\.0"),
     (lambda: DOOR.lsim(TF, U, [[0, 1]]), V, r"T must be one row of real times, got shape \(1, 2\) and dtype float64"),
     (lambda: DOOR.lsim(TF, U, [-1, 0, 1, 2]), V, r"Initial time must be nonnegative, .*; got T\[0\]=-1\.0"),

@@ -276,6 +276,20 @@ def test_a_differentiator_starts_at_180():
         assert data(phase)[1][[0, -1]] == pytest.approx([180, -180], abs=1.0)
 
 
+def test_phase_falls_at_an_undamped_pole_and_rises_at_an_undamped_zero():
+    """In every structure: rounding drew a dense plant at +180°, and with an integrator at +90°."""
+    dense = ss.ContinuousSystem([[0, 1], [-4, 0]], [[0], [1]], [[1, 0]])
+    integrator, omega = ss.from_tf([1.0], [1.0, 0.0]), [1.0, 1.9, 2.1, 3.0]
+    for plant in (dense, ss.from_tf([1.0], [1.0, 0.0, 4.0]), ss.modal(dense), ss.discretize(dense, 1e-5)):
+        _, phase = ss.plot.bode(plant, omega=omega)
+        assert data(phase)[1] == pytest.approx([0, 0, -180, -180], abs=0.01)
+    _, phase = ss.plot.bode(dense * integrator, omega=omega)
+    assert data(phase)[1] == pytest.approx([-90, -90, -270, -270])
+    notch = ss.from_zpk([2j, -2j], [-9.0, -9.0], 1.0)
+    _, phase = ss.plot.bode(notch, omega=[1.0, 1.999, 2.001, 3.0])
+    assert np.diff(data(phase)[1])[1] == pytest.approx(180, abs=0.1)
+
+
 def test_phase_of_a_negative_gain_starts_below_180():
     _, phase = ss.plot.bode(-1.0 * LAG, omega=[1e-3, 2e-3, 1e3])
     assert data(phase)[1][[0, -1]] == pytest.approx([180, 90], abs=0.1)

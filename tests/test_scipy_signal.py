@@ -315,6 +315,14 @@ def test_freqresp_and_bode_are_scipys(name, options):
     assert np.abs(ours[2] - theirs[2]).max() < 60 * CLOSE * max(1.0, np.abs(theirs[2]).max())
 
 
+def test_an_undamped_plant_turns_to_minus_180():
+    """As in SciPy, whatever the form; matrices gave +180."""
+    fraction = ([1.0], [1.0, 0, 4.0])
+    for system in (([[0.0, 1], [-4, 0]], [[0.0], [1]], [[1.0, 0]], [[0.0]]), fraction):
+        np.testing.assert_allclose(door.bode(system, [1.0, 3.0])[2], signal.bode(fraction, [1.0, 3.0])[2])
+    assert signal.bode(fraction, [1.0, 3.0])[2].tolist() == [0.0, -180.0]
+
+
 def test_an_integrator_is_infinite_at_zero():
     with np.errstate(all="raise"):
         assert door.freqresp(([1.0], [1.0, 0.0]), [0.0])[1][0] == np.inf

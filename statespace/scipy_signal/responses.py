@@ -22,7 +22,7 @@ from statespace.discretization import (
     ZeroOrderHold,
     discretize,
 )
-from statespace.frequency import frequency_response
+from statespace.frequency import FrequencyResponse, frequency_response, unwrapped_phase
 from statespace.scipy_signal.models import (
     Model,
     columns,
@@ -329,20 +329,7 @@ def freqresp(system: Any, w: Any = None, n: int = 10000) -> tuple[Array, Array]:
     >>> H
     array([1. +0.j , 0.5-0.5j])
     """
-    own = read_model(system, "freqresp").own
-    if not own.is_siso:
-        raise ValueError(
-            f"freqresp needs one input and one output, the system has {own.n_inputs} and {own.n_outputs}; "
-            "statespace.frequency_response takes them all"
-        )
-    count = read_count(n, "n") if w is None else read_count(w, "w")
-    if w is None and count is None:
-        raise ValueError(f"n must be a number of frequencies, got {shorten(n)}")
-    if count is not None:
-        from scipy.signal import findfreqs  # which decades is SciPy's to say
-
-        w = findfreqs(own.zeros, own.poles, count, kind="zp")
-    response = frequency_response(own, w)
+    response = _frequency_response(system, w, n, "freqresp")
     return response.omega, response.H
 
 
@@ -375,12 +362,31 @@ def bode(system: Any, w: Any = None, n: int = 100) -> tuple[Array, Array, Array]
     >>> mag.round(2), phase.round(1)
     (array([ -3.01, -40.  ]), array([-45. , -89.4]))
     """
-    w, h = freqresp(system, w, n)
+    response = _frequency_response(system, w, n, "bode")
     with np.errstate(divide="ignore"):  # a zero is at −inf dB
-        return w, 20.0 * np.log10(np.abs(h)), np.rad2deg(np.unwrap(np.angle(h)))
+        magnitude = 20.0 * np.log10(np.abs(response.H))
+    phase = unwrapped_phase(response)
+    return response.omega, magnitude, np.rad2deg(np.where(np.isnan(phase), np.angle(response.H), phase))
 
 
 # --------------------------------------------------------------- what they share
+
+
+def _frequency_response(system: Any, w: Any, n: int, name: str) -> FrequencyResponse:
+    own = read_model(system, name).own
+    if not own.is_siso:
+        raise ValueError(
+            f"{name} needs one input and one output, the system has {own.n_inputs} and {own.n_outputs}; "
+            "statespace.frequency_response takes them all"
+        )
+    count = read_count(n, "n") if w is None else read_count(w, "w")
+    if w is None and count is None:
+        raise ValueError(f"n must be a number of frequencies, got {shorten(n)}")
+    if count is not None:
+        from scipy.signal import findfreqs  # which decades is SciPy's to say
+
+        w = findfreqs(own.zeros, own.poles, count, kind="zp")
+    return frequency_response(own, w)
 
 
 def _from_zero(system: Any, u: Array, t: Array, x0: Array | None, hold: str) -> Response:
