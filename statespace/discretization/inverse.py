@@ -215,7 +215,7 @@ def _refuse(system: DiscreteSystem, rule: Rule) -> None:
             f"leads under {rule!r}: a mode that is gone after one step cannot be found again"
         )
     if isinstance(rule, Rational):
-        far = -(1 - rule.w) / rule.w if rule.w else np.inf
+        far = 0.0 - (1 - rule.w) / rule.w if rule.w else np.inf
         if np.isfinite(far) and _reaches(system, far):
             raise ValueError(
                 f"undiscretize: the system has a pole at −(1 − w)/w = {far:.6g}, where {rule!r}, with w={rule.w:g}, "
