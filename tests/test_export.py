@@ -433,9 +433,15 @@ def test_what_has_decayed_to_nothing_is_zero():
             digital = ss.discretize(ss.from_zpk([], poles, np.prod(np.abs(poles))), 1e-3, method)
             assert "e-4" not in ss.to_c(digital, "x").split("*/")[1]
             assert "e-44" in ss.to_c(digital, "x", "float64")
-    for a, b in (([[0.5]], [[1e-42]]), ([[0.5, 1e-40], [1e37, 0.5]], [[1.0], [1.0]])):
+    for a, b, c in (
+        ([[0.5]], [[1e-42]], [[1.0]]),
+        ([[0.5, 1e-40], [1e37, 0.5]], [[1.0], [1.0]], [[1.0, 1.0]]),
+        ([[0.9, 0], [0, 0.5]], [[1e-40], [1.0]], [[1e38, 1.0]]),
+        ([[0.5, 1e-39], [0, 0.5]], [[0], [1e20]], [[1e20, 0]]),
+        ([[0.9]], [[1.0]], [[1e-39], [1.0]]),
+    ):
         with pytest.raises(ValueError, match="beyond the range of float32"):
-            ss.to_c(ss.DiscreteSystem(a, b, np.ones((1, len(a))), dt=1.0), "x")
+            ss.to_c(ss.DiscreteSystem(a, b, c, dt=1.0), "x")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "double", np.float32, None])

@@ -330,6 +330,25 @@ def test_a_delay_line_has_a_bilinear_inverse():
     assert relative(kernel(again, 5), kernel(fir, 5)) < 1e-15
 
 
+def test_any_part_may_be_batched():
+    """A alone, B alone, C alone, D alone, of dense matrices that mix their modes; and steps beside them."""
+    a, b, c, d = np.array([[0, 1.0], [-1, -2]]), np.array([[0], [1.0]]), np.array([[1, 0.0]]), np.zeros((1, 1))
+    scale = np.arange(1.0, 4.0).reshape(3, 1, 1)
+    for parts in ((a * scale, b, c, d), (a, b * scale, c, d), (a, b, c * scale, d), (a, b, c, d + scale)):
+        system = ss.ContinuousSystem(*parts)
+        for method, dt in product(METHODS.values(), (0.1, np.array([0.1, 0.2, 0.3]), np.array([[0.1], [0.2]]))):
+            back = ss.undiscretize(ss.discretize(system, dt, method))
+            assert back.batch_shape == np.broadcast_shapes(system.batch_shape, np.shape(dt))
+            for got, want in zip(back, parts, strict=True):
+                assert np.abs(got - want).max() < 1e-12
+
+
+def test_a_decay_beyond_the_range_of_numbers():
+    digital = ss.discretize(ss.from_zpk([], [-720.0], 1.0), 1.0, "impulse")
+    with pytest.warns(ss.AccuracyWarning, match="unknown"):
+        ss.undiscretize(digital)
+
+
 def test_the_unit_of_time_and_the_batch_stay():
     system = ss.ContinuousSystem([[-1.0]], [[1.0]], [[1.0]], time_unit="h")
     assert ss.undiscretize(ss.discretize(system, 0.1)).time_unit == "h"

@@ -253,7 +253,7 @@ def _warn(rule: Rule, z: Array, loss: Array) -> None:
         return
     size, decay = np.abs(z).max(axis=-1), np.abs(z.real).max(axis=-1)
     # Rules that divide by e^z are promised to eps·e^|Re z|, of a few states, as far as |Re z| = 17.
-    divided = 10 * _EPS * np.exp(decay) if _divides(rule) else 0.0
+    divided = 10 * _EPS * np.exp(np.minimum(decay, 700)) if _divides(rule) else 0.0
     promised = np.where(decay <= _FASTEST, np.maximum(PROMISED, divided), PROMISED)
     if np.any((loss > promised) | ((size > 0) & (size < _SLOWEST))):
         warn_of_loss(
@@ -316,11 +316,9 @@ def _tried(system: DiscreteSystem, rule: Rule, step: Array, found: _Found) -> Ar
         moved = _find(system, rule, step, _nudged(a_d, roundings), _nudged(system.B, roundings))
         if moved is None:
             continue
-        change = np.maximum.reduce([
-            _over(_size((moved.a - found.a) * ratio), _size(found.a * ratio)),
-            _over(_size((moved.b - found.b) / units), _size(found.b / units)),
-            _over(_size(moved.d - found.d), found.terms),
-        ])  # fmt: skip
+        of_a = _over(_size((moved.a - found.a) * ratio), _size(found.a * ratio))
+        of_b = _over(_size((moved.b - found.b) / units), _size(found.b / units))
+        change = np.maximum(np.maximum(of_a, of_b), _over(_size(moved.d - found.d), found.terms))
         loss = np.where((loss == 1) & (change < 0.1), np.minimum(change / roundings * own, 1.0), loss)
         if np.all(loss < 1):
             break

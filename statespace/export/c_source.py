@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 from textwrap import wrap
@@ -80,7 +81,8 @@ def to_c(system: DiscreteSystem, name: str, dtype: str = "float32") -> str:
     _check(system, name, dtype)
     number = NUMBERS[dtype]
     step = step_of(system, number)
-    tables = {key: _rounded(table, key, number) for key, table in step.tables.items()}
+    reach = math.prod(_largest(step, key) for key in "bac")
+    tables = {key: _rounded(table, key, number, reach) for key, table in step.tables.items()}
     state_matrix = [key for key in tables if key.startswith("a")]
     if any((tables[key] != step.tables[key]).any() for key in state_matrix):
         _warn_of_lost_stability(system, number)
@@ -129,19 +131,22 @@ def _check(system: Any, name: Any, dtype: Any) -> None:
         )
 
 
-def _rounded(table: Array, name: str, number: Number) -> Array:
+def _largest(step: Step, key: str) -> float:
+    """The largest entry of the tables whose names begin so; 1 at least."""
+    return max([1.0, *(float(np.abs(t).max(initial=0.0)) for name, t in step.tables.items() if name.startswith(key))])
+
+
+def _rounded(table: Array, name: str, number: Number, reach: float) -> Array:
     """A table in the type of the header; what would overflow or lose digits to underflow is refused.
 
-    But for what is nothing, even times another entry of a state matrix, as a mode that has decayed to e^−100 over one
-    step, or nothing beside the largest of another table: that becomes 0, as it would in the first sum.
+    But for an entry of a state matrix, such as a mode that has decayed to e^−100 over one step, from which the largest
+    entries of b, a and c, their product being ``reach``, make less than the type holds to all its digits: it is 0.
     """
     with np.errstate(over="ignore", under="ignore"):
         rounded = table.astype(number.numpy)
     limits = np.finfo(number.numpy)
     tiny = (np.abs(rounded) < limits.tiny) & (rounded != table)
-    largest = np.abs(table).max(initial=0.0)
-    beside = 1.0 / max(largest, 1.0) if name.startswith("a") else largest
-    gone = tiny & (np.abs(table) < float(limits.eps) ** 2 * beside)
+    gone = tiny & name.startswith("a") & (np.abs(table) < float(limits.tiny) / float(limits.eps) / reach)
     rounded = np.where(gone, np.zeros((), rounded.dtype), rounded)
     lost = ~np.isfinite(rounded) | (tiny & ~gone)
     if lost.any():

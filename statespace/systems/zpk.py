@@ -49,7 +49,7 @@ def cascade_form(system: _System, what: str) -> Cascade | None:
 
 def _computed(system: _System, z: Array, p: Array, what: str) -> tuple[Array, Array]:
     """Zeros and gain, of each system those that reproduce its response best: of the pencil or of a fit."""
-    points = response_points(system, z, p)  # (..., points)
+    points = _points(system, z, p)  # (..., points)
     h = np.moveaxis(transfer(system, np.moveaxis(points, -1, 0))[..., 0, 0], 0, -1)
     found = []
     for i in np.ndindex(p.shape[:-1]):
@@ -85,7 +85,7 @@ def _best(s: Array, h: Array, z: Array, p: Array, degree: int, *, real: bool) ->
     return z, k, error
 
 
-def response_points(system: _System, z: Array, p: Array) -> Array:
+def _points(system: _System, z: Array, p: Array) -> Array:
     """Points of the frequency axis, near the poles and all along it, (..., points)."""
     batch, n = p.shape[:-1], p.shape[-1]
     z = np.concatenate([z, np.full((*batch, n - z.shape[-1]), complex(np.inf))], axis=-1)
