@@ -91,7 +91,8 @@ def _along(system: Any, w: Array, right: float = 0.0) -> Array:
     """H at the frequencies w, or to the right of the frequency axis by a part of them."""
     column = w.reshape(-1, *(1,) * len(system.batch_shape))
     s = 1j * column + right * np.abs(column)
-    s = np.exp(s * system.dt) if isinstance(system, DiscreteSystem) else s
+    if isinstance(system, DiscreteSystem):
+        s = np.exp(1j * column * system.dt + right * np.minimum(np.abs(column) * system.dt, np.pi))
     each = max(1, _AT_A_TIME // max(1, system.n_states**2 * int(np.prod(system.batch_shape))))
     parts = [transfer(system, s[i : i + each]) for i in range(0, max(len(s), 1), each)]
     h = np.concatenate([np.broadcast_to(x, (len(x), *system.batch_shape, *x.shape[-2:])) for x in parts])
@@ -103,16 +104,33 @@ def unwrapped_phase(response: FrequencyResponse) -> Array:
     """Angle of H in radians, of the shape of H, without jumps along increasing frequency; nan where H is 0 or infinite.
 
     At a pole or zero on the frequency axis it jumps by half a turn, and rounding alone would decide which way. They are
-    passed on the right, as by those whose damping goes to 0: −180° at a pole, +180° at a zero.
+    passed on the right, as those are whose damping goes to 0: −180° at a pole, +180° at a zero of one input and output.
     """
     axis = 0 if response.H.ndim == 1 else -3
-    h, beside = (np.moveaxis(x, axis, -1) for x in (response.H, _along(response.system, response.omega, right=1e-7)))
+    path = np.union1d(response.omega, _around_undamped(response))
+    beside = np.moveaxis(_along(response.system, path, right=1e-7), axis, -1)
+    h, at = np.moveaxis(response.H, axis, -1), np.searchsorted(path, response.omega)
     phase = np.full(h.shape, np.nan)
     for i in np.ndindex(h.shape[:-1]):
-        known = np.isfinite(h[i]) & (h[i] != 0) & np.isfinite(beside[i])
-        angle, turned = np.angle(h[i][known]), np.unwrap(np.angle(beside[i][known]))
-        phase[(*i, known)] = angle + 2 * np.pi * np.round((turned - angle) / (2 * np.pi))
+        turned, passed = np.zeros(path.shape), np.isfinite(beside[i]) & (beside[i] != 0)
+        turned[passed] = np.unwrap(np.angle(beside[i][passed]))
+        known = np.isfinite(h[i]) & (h[i] != 0) & passed[at]
+        angle = np.angle(h[i][known])
+        phase[(*i, known)] = angle + 2 * np.pi * np.round((turned[at][known] - angle) / (2 * np.pi))
     return np.moveaxis(phase, -1, axis)
+
+
+def _around_undamped(response: FrequencyResponse) -> Array:
+    """Frequencies so close around each pole and zero on the axis that the angle beside it can be followed."""
+    system, omega = response.system, response.omega
+    roots = np.concatenate([system.poles.ravel(), system.zeros.ravel() if system.is_siso else np.zeros(0)])
+    if isinstance(system, DiscreteSystem):
+        roots = np.unique(np.log(roots[roots != 0]) / np.ravel(system.dt)[:, None])
+    roots = roots[np.isfinite(roots) & (np.abs(roots.real) <= 1e-6 * np.abs(roots))]
+    apart = np.concatenate([[0.0], np.geomspace(1e-8, 1e-2, 25)])
+    around = np.outer(roots.imag, np.concatenate([1 - apart, 1 + apart])).ravel()
+    inside = (around > omega.min(initial=np.inf)) & (around < omega.max(initial=-np.inf))
+    return np.asarray(around[inside])
 
 
 def _checked(omega: Any) -> Array:

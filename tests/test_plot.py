@@ -285,9 +285,15 @@ def test_phase_falls_at_an_undamped_pole_and_rises_at_an_undamped_zero():
         assert data(phase)[1] == pytest.approx([0, 0, -180, -180], abs=0.01)
     _, phase = ss.plot.bode(dense * integrator, omega=omega)
     assert data(phase)[1] == pytest.approx([-90, -90, -270, -270])
-    notch = ss.from_zpk([2j, -2j], [-9.0, -9.0], 1.0)
-    _, phase = ss.plot.bode(notch, omega=[1.0, 1.999, 2.001, 3.0])
-    assert np.diff(data(phase)[1])[1] == pytest.approx(180, abs=0.1)
+    lagged = ss.from_zpk([], [1j, -1j, -1.0], 1.0)
+    double = ss.from_zpk([], [1j, -1j, 1j, -1j], 1.0)
+    rising = ss.from_zpk([1j, -1j, -1.0], [-5.0, -5.0, -5.0], 1.0)
+    for system, end in ((lagged, -270), (double, -360), (rising, 0), (ss.discretize(lagged, 1e-5, "foh"), -270)):
+        for omega in (None, [1e-3, 0.5, 0.9, 1.1, 2.0, 1e3], [1e-3, 0.5, 1.0, 2.0, 9.0, 1e3]):
+            _, phase = ss.plot.bode(system, omega=omega)
+            drawn = data(phase)[1][np.isfinite(data(phase)[1])]
+            assert drawn[-1] == pytest.approx(end, abs=3)
+            assert drawn[0] == pytest.approx(0, abs=1)
 
 
 def test_phase_of_a_negative_gain_starts_below_180():
