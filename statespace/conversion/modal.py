@@ -47,6 +47,11 @@ def modal(system: S, *, max_condition: float = 1e6) -> S:
         max_condition is not a number of at least 1, or the modes cannot be told apart: repeated or nearly repeated
         poles. Such a system has no useful modal form; keep its Cascade or dense form.
 
+    Warns
+    -----
+    AccuracyWarning
+        As `to_zpk`, of a discretized cascade, whose residues come from its poles and zeros.
+
     References
     ----------
     T. Kailath, *Linear Systems*, Prentice-Hall 1980, section 2.2.1; G. H. Golub, C. F. Van Loan, *Matrix
