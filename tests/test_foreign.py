@@ -31,6 +31,19 @@ def test_every_form_of_scipy(parts, step):
     assert relative(ss.as_system(again)(S), want) < 1e-13
 
 
+def test_words_for_systems_of_python_control():
+    """It says continuous by dt=0, and leaves a gain open by dt=None."""
+    parts = {"A": [[-1.0]], "B": [[1.0]], "C": [[1.0]], "D": [[0.0]]}
+    kind = type("StateSpace", (), {**parts, "__module__": "control.statesp"})
+    continuous, unspecified = kind(), kind()
+    continuous.dt, unspecified.dt = 0, None
+    with pytest.raises(AttributeError, match=r"lsim needs a continuous system; dt=0 is how .* statespace\.as_system"):
+        ss.scipy_signal.lsim(continuous, [1.0, 1.0], [0.0, 1.0])
+    with pytest.raises(ValueError, match=r"has dt=None, an unspecified step; .*: dt = 0 for continuous time"):
+        ss.as_system(unspecified)
+    assert isinstance(ss.as_system(continuous), ss.ContinuousSystem)
+
+
 def test_matrices_stay_as_they_are():
     theirs = signal.StateSpace(*random_matrices(0))
     ours = ss.as_system(theirs)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from statespace.arrays import Array, shorten
-from statespace.structure import Cascade, Dense, Diagonal
+from statespace.structure import Dense, Diagonal
 from statespace.structure.cascade import in_sections
 from statespace.structure.matrices import balanced
 from statespace.structure.pairing import axis_points
@@ -69,7 +69,8 @@ def modal(system: S, *, max_condition: float = 1e6) -> S:
         raise ValueError(f"max_condition must be a number of at least 1, got {shorten(max_condition)}")
     if isinstance(system.A, Diagonal) or system.n_states == 0:
         return system
-    if isinstance(system.A, Cascade) or (system.is_siso and isinstance(system.A, Dense) and _knows_poles(system.A)):
+    if system.is_siso and getattr(system.A, "known_poles", None) is not None:
+        # A cascade, or what became of one: by eigenvectors Bessel 20 by zoh would lose 8e-8 of its response.
         poles, b, c = _residues(system, cascade_form(system, "modal"), max_condition)
     else:
         poles, b, c = _eigenvectors(system, max_condition)
@@ -89,14 +90,9 @@ def _eigenvectors(system: Any, max_condition: float) -> tuple[Array, Array, Arra
     return poles.astype(complex), modes, (c * scale[..., None, :]) @ t
 
 
-def _knows_poles(a: Dense) -> bool:
-    """A discretized cascade does; by eigenvectors a Bessel filter of order 20 would lose 8e-8 of its response."""
-    return a.known_poles is not None
-
-
 def _residues(system: Any, cascade: Any, max_condition: float) -> tuple[Array, Array, Array]:
     """Poles, ones and residues: H = D + Σ r_i/(s − p_i), from poles and zeros without any matrix."""
-    p, z, k = cascade.known_poles, cascade.zeros, cascade.gains.prod(-1)
+    p, z, k = cascade.known_poles, cascade.zeros, cascade.gain
     difference = p[..., :, None] - p[..., None, :]
     own = np.eye(p.shape[-1], dtype=bool)
     absent = np.isinf(z)[..., None, :]

@@ -108,6 +108,12 @@ class Cascade(FrozenArrays):
         mates = in_sections(self.known_poles, np.nan), in_sections(self.zeros, np.nan)
         return self.gains.dtype.kind == "c" or not all(_is_conjugate(pair) for pair in mates)
 
+    @property
+    def gain(self) -> Array:
+        """Product of the gains, (...), in the wider range: parts of it may overflow."""
+        wide = np.clongdouble if self.gains.dtype.kind == "c" else np.longdouble
+        return np.asarray(self.gains.astype(wide).prod(-1).astype(self.gains.dtype))
+
     def sections(self) -> Sections:
         """The state space of each section, scaled so that its state is as large as its output."""
         values = _sections(in_sections(self.known_poles, np.nan), in_sections(self.zeros, np.inf), self.gains)

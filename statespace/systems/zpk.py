@@ -31,8 +31,7 @@ def zpk(system: _System, what: str) -> tuple[Array, Array, Array]:
         )
     z = np.broadcast_to(z, (*batch, z.shape[-1]))
     if isinstance(system.A, Cascade):
-        gains = system.A.gains  # their product, in the wider range: parts of it may overflow
-        k = gains.astype(np.clongdouble if gains.dtype.kind == "c" else np.longdouble).prod(-1).astype(gains.dtype)
+        k = system.A.gain
     elif system.n_states == 0:
         k = system.D[..., 0, 0]
     else:
