@@ -1,7 +1,8 @@
 """Systems with a state: model, discretize and run them, in NumPy.
 
 The data flow: a continuous model (`ContinuousSystem`, `from_zpk`, …) is discretized (`discretize`), run
-(`simulate`, `filter`) and looked at (`frequency_response`, `ss.plot`). Names load on first use.
+(`simulate`, `filter`, `Stream`), turned into its convolution kernel and back (`kernel`, `realize`), and looked at
+(`frequency_response`, `ss.plot`). Names load on first use.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import statespace.hippo as hippo
     import statespace.plot as plot
     import statespace.scipy_signal as scipy_signal
     from statespace.arrays import AccuracyWarning as AccuracyWarning
@@ -43,17 +45,28 @@ if TYPE_CHECKING:
     from statespace.export import to_c as to_c
     from statespace.frequency import FrequencyResponse as FrequencyResponse
     from statespace.frequency import frequency_response as frequency_response
+    from statespace.kernels import Realization as Realization
+    from statespace.kernels import convolve as convolve
+    from statespace.kernels import kernel as kernel
+    from statespace.kernels import lift as lift
+    from statespace.kernels import realize as realize
+    from statespace.simulation import Explanation as Explanation
     from statespace.simulation import Response as Response
+    from statespace.simulation import Stream as Stream
+    from statespace.simulation import explain as explain
     from statespace.simulation import filter as filter
     from statespace.simulation import filtfilt as filtfilt
     from statespace.simulation import impulse_response as impulse_response
+    from statespace.simulation import settling_samples as settling_samples
     from statespace.simulation import simulate as simulate
     from statespace.simulation import steady_state as steady_state
     from statespace.simulation import step_response as step_response
+    from statespace.simulation import warmup as warmup
     from statespace.structure import Cascade as Cascade
     from statespace.structure import DelayLine as DelayLine
     from statespace.structure import Dense as Dense
     from statespace.structure import Diagonal as Diagonal
+    from statespace.structure import DiagonalPlusLowRank as DiagonalPlusLowRank
     from statespace.systems import ContinuousSystem as ContinuousSystem
     from statespace.systems import DiscreteSystem as DiscreteSystem
     from statespace.systems import append as append
@@ -73,7 +86,9 @@ _HOME = {
     "DelayLine": "structure",
     "Dense": "structure",
     "Diagonal": "structure",
+    "DiagonalPlusLowRank": "structure",
     "DiscreteSystem": "systems",
+    "Explanation": "simulation",
     "ExponentialTrapezoidal": "discretization",
     "FirstOrderHold": "discretization",
     "ForwardEuler": "discretization",
@@ -81,11 +96,15 @@ _HOME = {
     "GeneralizedBilinear": "discretization",
     "Impulse": "discretization",
     "MatchedPoles": "discretization",
+    "Realization": "kernels",
     "Response": "simulation",
+    "Stream": "simulation",
     "ZeroOrderHold": "discretization",
     "append": "systems",
     "as_system": "conversion",
+    "convolve": "kernels",
     "discretize": "discretization",
+    "explain": "simulation",
     "feedback": "systems",
     "filter": "simulation",
     "filtfilt": "simulation",
@@ -96,12 +115,16 @@ _HOME = {
     "from_zpk": "conversion",
     "impulse_response": "simulation",
     "initial_state": "discretization",
+    "kernel": "kernels",
+    "lift": "kernels",
     "load": "export",
     "modal": "conversion",
     "parallel": "systems",
+    "realize": "kernels",
     "rediscretize": "discretization",
     "save": "export",
     "series": "systems",
+    "settling_samples": "simulation",
     "simulate": "simulation",
     "steady_state": "simulation",
     "step_response": "simulation",
@@ -113,9 +136,10 @@ _HOME = {
     "to_tf": "conversion",
     "to_zpk": "conversion",
     "undiscretize": "discretization",
+    "warmup": "simulation",
 }
 
-__all__ = [*sorted(_HOME), "plot", "scipy_signal"]
+__all__ = [*sorted(_HOME), "hippo", "plot", "scipy_signal"]
 
 # What people from other libraries type, and what it is called here.
 _ELSEWHERE = {
@@ -183,6 +207,11 @@ _ELSEWHERE = {
     "poles": "system.poles",
     "zeros": "system.zeros",
     "dcgain": "system.dc_gain",
+    "fftconvolve": "convolve(u, h)",
+    "oaconvolve": "convolve(u, h)",
+    "eigensys_realization": "realize(h, order, dt=dt)",
+    "era": "realize(h, order, dt=dt)",
+    "markov": "kernel(system, length)",
 }
 
 
@@ -193,7 +222,7 @@ if not TYPE_CHECKING:  # a typo stays an error for the type checker
             value = getattr(import_module(f"statespace.{_HOME[name]}"), name)
             globals()[name] = value
             return value
-        if name in ("plot", "scipy_signal"):
+        if name in ("hippo", "plot", "scipy_signal"):
             return import_module(f"statespace.{name}")
         hint = f"; here it is statespace.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
         if hint and _ELSEWHERE[name].startswith("system"):

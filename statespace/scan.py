@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from statespace.arrays import Array, as_coefficients, shorten
-from statespace.structure import Cascade, DelayLine, Diagonal
+from statespace.structure import Cascade, DelayLine, Diagonal, DiagonalPlusLowRank
 from statespace.structure.cascade import in_sections
 from statespace.structure.matrices import blocks
 
@@ -66,6 +66,8 @@ def _engine(system: DiscreteSystem) -> Any:
         return _cascade
     if isinstance(system.A, DelayLine):
         return _delay if _shifts_in_one_input(system) else _dense
+    if isinstance(system.A, DiagonalPlusLowRank):
+        return _low_rank
     return _diagonal if isinstance(system.A, Diagonal) else _dense
 
 
@@ -148,6 +150,17 @@ def _diagonal(system: DiscreteSystem, rows: Rows) -> Array:
     d = flat(system.D, system, np.float64 if system.A.pairs else dtype)
     steps = pair_steps if system.A.pairs else diagonal_steps
     steps(a, b, c, d, rows.which, rows.u, rows.x, rows.y, rows.states)
+    return rows.x
+
+
+def _low_rank(system: DiscreteSystem, rows: Rows) -> Array:
+    from statespace.cpu import low_rank_steps
+
+    dtype = rows.x.dtype
+    a = flat(system.A.diagonal, system, dtype, core=1)
+    matrices = (system.A.P, system.A.Q.conj(), system.B, system.C, system.D)
+    pt, qt, bt, ct, dt = (flat(m, system, dtype) for m in matrices)
+    low_rank_steps(a, pt, qt, bt, ct, dt, rows.which, rows.u, rows.x, rows.y, rows.states)
     return rows.x
 
 

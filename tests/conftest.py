@@ -3,6 +3,10 @@
 import importlib.util
 import os
 
+# Before NumPy is imported: threads of BLAS on small matrices wait for each other whenever anything else runs, and a
+# test of seconds takes a minute.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import pytest
 

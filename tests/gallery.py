@@ -44,6 +44,25 @@ def systems():
     }
 
 
+def digital_systems():
+    """Discrete systems of every structure: those above by zoh, and those that are discrete by themselves."""
+    rng = np.random.default_rng(2)
+    found = {name: ss.discretize(system, 0.1) for name, system in systems().items()}
+    modes = -0.5 + 1j * np.arange(-2, 3)
+    low, b, c = rng.normal(size=(5, 2)) + 1j * rng.normal(size=(5, 2)), np.ones((5, 1)), rng.normal(size=(2, 5))
+    low_rank = ss.ContinuousSystem(ss.DiagonalPlusLowRank(modes, low, low), b, c)
+    return found | {
+        "sections": ss.discretize(systems()["cascade"], 0.1, "bilinear"),
+        "odd sections": ss.discretize(systems()["lowpass"], 0.2, "bilinear"),
+        "complex sections": ss.discretize(systems()["complex cascade"], 0.1, "bilinear"),
+        "taps": ss.from_ba([1.0, -0.5, 0.25, 2.0], [1.0], dt=0.1),
+        "low rank": ss.discretize(low_rank, 0.1, "bilinear"),
+        "dead": ss.DiscreteSystem(ss.Diagonal([0.0, 0.5, -0.9]), np.ones((3, 2)), np.ones((1, 3)), dt=0.1),
+        "complex modes": ss.DiscreteSystem(ss.Diagonal([0.9j, 0.5]), np.ones((2, 1)), [[1.0, 2j]], dt=0.1),
+        "batch of steps": ss.discretize(systems()["pairs"], [0.1, 0.3]),
+    }
+
+
 def realization(system):
     """The four plain matrices."""
     return tuple(system)

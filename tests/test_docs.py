@@ -16,15 +16,13 @@ import statespace as ss
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-OBJECTS = {name: getattr(ss, name) for name in ss.__all__ if name not in ("plot", "scipy_signal")}
-PLOTS = {
-    f"plot.{name}": value
-    for name, value in vars(ss.plot).items()
-    if inspect.isfunction(value) and value.__module__ == ss.plot.__name__ and not name.startswith("_")
-}
+OBJECTS = {name: getattr(ss, name) for name in ss.__all__ if name not in ("hippo", "plot", "scipy_signal")}
+PLOTS = {f"plot.{name}": getattr(ss.plot, name) for name in ss.plot.__all__}
 DOOR = {f"scipy_signal.{name}": getattr(ss.scipy_signal, name) for name in ss.scipy_signal.__all__}
+HIPPO = {f"hippo.{name}": getattr(ss.hippo, name) for name in ss.hippo.__all__}
 LISTED = {**OBJECTS, **PLOTS}  # with a section each in api.md
-PUBLIC = {**LISTED, **DOOR}
+TOGETHER = {"hippo": HIPPO, "scipy_signal": DOOR}  # with one section for all
+PUBLIC = {**LISTED, **HIPPO, **DOOR}
 FUNCTIONS = [name for name, value in PUBLIC.items() if inspect.isfunction(value)]
 CLASSES = [name for name, value in PUBLIC.items() if inspect.isclass(value)]
 
@@ -149,7 +147,7 @@ def documented():
 
 
 def test_api_page_lists_the_public_names():
-    assert set(documented()) == {*LISTED, "scipy_signal"}
+    assert set(documented()) == {*LISTED, *TOGETHER}
 
 
 @pytest.mark.parametrize("name", LISTED)
@@ -159,13 +157,15 @@ def test_api_page_gives_the_signature(name):
     assert got == plain(want), f"docs/api.md should say\n{want}"
 
 
-def test_api_page_gives_the_signatures_of_the_door():
-    """One section lists all its functions, by name; what they take and answer is SciPy's."""
-    want = [name.removeprefix("scipy_signal.") + signature_of(DOOR[name]) for name in sorted(DOOR)]
-    assert documented()["scipy_signal"][0] == "".join(map(plain, want)), "docs/api.md should say\n" + "\n".join(want)
+@pytest.mark.parametrize("module", TOGETHER)
+def test_api_page_gives_the_signatures_of_a_module(module):
+    """One section lists all its functions, by name."""
+    functions = TOGETHER[module]
+    want = [name.removeprefix(f"{module}.") + signature_of(functions[name]) for name in sorted(functions)]
+    assert documented()[module][0] == "".join(map(plain, want)), "docs/api.md should say\n" + "\n".join(want)
 
 
-@pytest.mark.parametrize("name", [*LISTED, "scipy_signal"])
+@pytest.mark.parametrize("name", [*LISTED, *TOGETHER])
 def test_api_page_gives_an_example(name):
     section = documented()[name][1]
     assert name.rpartition(".")[2] in "".join(m[2] for m in FENCE.finditer(section) if m[1] == "python")

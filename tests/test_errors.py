@@ -41,11 +41,21 @@ NO_INPUT = ss.ContinuousSystem([[-1.0]], np.zeros((1, 0)), [[1.0]])
 GONE = ss.DiscreteSystem([[1e-310]], [[1.0]], [[1.0]], dt=1.0)
 NEGATIVE = ss.DiscreteSystem([[-0.5]], [[1.0]], [[1.0]], dt=1.0)
 MINUS_ONE = ss.DiscreteSystem([[-1.0]], [[1.0]], [[1.0]], dt=1.0)
+GROWING = ss.DiscreteSystem([[2.0]], [[1.0]], [[1.0]], dt=1.0)
+SLOWEST = ss.DiscreteSystem([[1 - 1e-8]], [[1.0]], [[1.0]], dt=1.0)
 JORDAN = ss.ContinuousSystem([[-1, 1], [0, -1]], [[0], [1]], [[1, 0]])
 UNEVEN = ss.ContinuousSystem(JORDAN.A, JORDAN.B, [[[1.0, 0.0]], [[1.0, 1.0]]])
 SLOW = (1e-8 * np.ones(1), np.poly(np.linspace(0.98, 0.995, 6)))
 RING = np.roots(np.random.default_rng(0).normal(size=61))
 U = np.ones(4)
+DECAY = 0.5 ** np.arange(20.0)
+NOISY = 0.9 ** np.arange(200.0) + 1e-3 * np.random.default_rng(0).normal(size=200)
+BENT = np.append(DECAY, 0.1)  # its last sample does not follow
+LOW = ss.DiagonalPlusLowRank
+LOW_RANK = ss.ContinuousSystem(LOW([-1.0, -2.0], [[1.0], [0.5]], [[1.0], [0.5]]), [[1.0], [1.0]], [[1.0, 1.0]])
+LOW_RANK_DIGITAL = ss.discretize(LOW_RANK, 0.1, "bilinear")
+LOW_HUGE = ss.ContinuousSystem(LOW([-1.0], [[1e200]], [[1e200]]), [[1.0]], [[1.0]])
+LOW_AT_INFINITY = ss.ContinuousSystem(LOW([20.0, -1.0], [[25.0], [0.0]], [[1.0], [1.0]]), [[1.0], [1.0]], [[1.0, 1.0]])
 DOOR, TF = ss.scipy_signal, ([1.0], [1.0, 1.0])
 DAYS = np.array(["2020-01-01", "2020-01-02", "2020-01-03", "NaT"], "datetime64[D]")
 
@@ -310,7 +320,6 @@ CASES = [
     (lambda: ss.simulate(DIGITAL, U, hold="zoh"), V, r"hold='zoh' belongs to continuous systems; .*discrete already"),
     (lambda: ss.simulate(SPRING, U, dt=0.1, hold="spline"), V, r"hold must be one of 'zoh', 'foh', got 'spline'"),
     (lambda: ss.simulate(SPRING, U, dt=0.1, hold=U), V, r"hold must be one of 'zoh', 'foh', got array"),
-    (lambda: ss.simulate(DIGITAL, U, form="fast"), V, r"form must be one of 'auto', 'recurrent', got 'fast'"),
     (lambda: ss.simulate(DIGITAL, U, gaps="skip"), V, r"gaps must be one of 'raise', 'drop', 'reset', got 'skip'"),
     (lambda: ss.simulate(DIGITAL, U, dt=0.2), V, r"the discrete system has its own dt=0\.1, got 0\.2; leave it out"),
     (lambda: ss.simulate(DIGITAL, U, fs=0), V, r"fs must be positive|has its own dt=0\.1"),
@@ -364,6 +373,81 @@ CASES = [
     (lambda: ss.steady_state(ss.from_zpk([], [1 - 1e-12], 1.0, dt=1.0), 1.0), W, r"a pole lies within 1e-10 of 1"),
     (lambda: ss.steady_state(SINGULAR, 1.0), V, r"a pole at 0: it integrates"),
     (lambda: ss.steady_state(STEPS, np.ones((3, 1))), V, r"do not broadcast: the system has \(2,\), u0 has \(3,\)"),
+    # ---- DiagonalPlusLowRank, hippo
+    (lambda: LOW([1.0], [1.0], [[1.0]]), V, r"diag of shape \(\.\.\., n\) and P and Q of shape \(\.\.\., n, r\), got"),
+    (lambda: LOW([1.0, 2.0], np.ones((2, 1)), np.ones((2, 2))), V, r"got \(2,\), \(2, 1\) and \(2, 2\)"),
+    (lambda: LOW([1.0], [[1.0]], [[1.0]], [1.0, 2.0]), V, r"poles must hold the n=1 eigenvalues of A, got poles\.sha"),
+    (lambda: LOW(np.ones((2, 1)), np.ones((3, 1, 1)), [[1.0]]), V, r"batch axes of diag, P, Q and poles do not broad"),
+    (lambda: LOW([np.nan], [[1.0]], [[1.0]]), V, "diag must be finite"),
+    (lambda: ss.discretize(LOW_RANK, 0.1), V, r"was to be run or discretized by e\^\(A·dt\), or back, which is not d"),
+    (lambda: ss.simulate(LOW_RANK, U, dt=0.1), V, r"was to be run or discretized by e\^\(A·dt\)"),
+    (lambda: ss.simulate(LOW_RANK, U, t=[0, 1, 3, 4]), V, r"was to be run or discretized by e\^\(A·dt\)"),
+    (lambda: ss.undiscretize(LOW_RANK_DIGITAL, "zoh"), V, r"was to be run or discretized by e\^\(A·dt\), or back"),
+    (lambda: ss.discretize(LOW_AT_INFINITY, 0.1, "bilinear"), V, "an entry of diag of a DiagonalPlusLowRank lies whe"),
+    (lambda: ss.discretize(LOW_HUGE, 1.0, "euler"), V, "a DiagonalPlusLowRank overflows under this method and step"),
+    (lambda: ss.to_c(LOW_RANK_DIGITAL, "name"), V, r"to_c has no step for a DiagonalPlusLowRank; give its dense matr"),
+    (lambda: ss.hippo.legs(0), V, "n must be a positive number of states, got 0"),
+    (lambda: ss.hippo.legt(4.0), V, "n must be a positive number of states, got 4.0"),
+    (lambda: ss.hippo.s4d_lin(5), V, "s4d_lin needs an even number of states n, two for each frequency, got 5"),
+    (lambda: ss.hippo.fourier(3), V, "fourier needs an even number of states n, two for each frequency, got 3"),
+    (lambda: ss.hippo.legs(3, C=np.ones((1, 2))), V, r"C must have shape \(\.\.\., p, n=3\)"),
+    # ---- forms, kernels, streams
+    (lambda: ss.kernel(SPRING, 4), T, r"^kernel needs a DiscreteSystem; discretize first: statespace\.discretize"),
+    (lambda: ss.kernel(TF, 4), T, r"^kernel needs a DiscreteSystem first, got tuple"),
+    (lambda: ss.kernel(DIGITAL, 0), V, r"^length must be a positive integer, got 0; a kernel has at least its first"),
+    (lambda: ss.kernel(DIGITAL, 2.0), V, r"^length must be a positive integer, got 2\.0"),
+    (lambda: ss.kernel(GROWING, 2000), V, r"unstable and its kernel overflows at sample 1025 of 2000; take a shorter"),
+    (lambda: ss.kernel(ss.modal(GROWING), 2000), V, r"kernel overflows at sample 1025 of 2000"),
+    (lambda: ss.lift(SPRING, 4), T, r"^lift needs a DiscreteSystem; discretize first"),
+    (lambda: ss.lift(DIGITAL, -1), V, r"^M must be a positive integer, got -1; it is the length of a block"),
+    (lambda: ss.convolve(U, DIGITAL), T, r"^convolve takes a kernel, got a DiscreteSystem; write statespace\.kernel\("),
+    (lambda: ss.convolve(3.0, U), V, r"^u must be a signal, \(\.\.\., L, m\) or \(L,\), got the number 3\.0"),
+    (lambda: ss.convolve(U, 3.0), V, r"^h must be a kernel, .*got h\.shape=\(\); write h\[:, None, None\]"),
+    (lambda: ss.convolve(U, [[1.0]]), V, r"^h must be a kernel, .*got h\.shape=\(1, 1\); write .* \(time, output\)"),
+    (lambda: ss.convolve(U, []), V, r"^a kernel has at least one sample, h_0 = D, got h\.shape=\(0,\)"),
+    (lambda: ss.convolve([1.0, np.nan], U), V, r"^u must be finite, got 1 NaN"),
+    (lambda: ss.convolve(U, [1.0, np.inf]), V, r"^h must be finite, got 1 NaN or infinite"),
+    (lambda: ss.convolve(np.ones((9, 3)), U), V, r"u has 3 channels .*kernel has 1 inputs; .*say which axis is time"),
+    (lambda: ss.convolve(U, np.ones((3, 1, 2))), V, r"u has 1 channels .*the kernel has 2 inputs; u\.shape=\(4,\)"),
+    (lambda: ss.convolve(U, np.ones((3, 1, 2)), axis=0), V, r"axis= sends every channel .*\(3, 1, 2\); leave axis out"),
+    (lambda: ss.convolve(U, U, axis=1), V, r"^axis must be an axis of u, an integer from -1 to 0, got 1"),
+    (lambda: ss.convolve(np.ones((2, 4, 1)), np.ones((3, 4, 1, 1))), V, r"do not broadcast: u has \(2,\), the k"),
+    (lambda: ss.simulate(DIGITAL, U, form="fft"), V, r"^form must be one of 'auto', 'recurrent', 'chunked', 'con"),
+    (lambda: ss.simulate(DIGITAL, U, form="chunked", states=True), V, r"states=True needs form='recurrent'.*'chunked'"),
+    (lambda: ss.simulate(SPRING, U, t=[0, 1, 3, 4], form="convolution"), V, r"on an uneven grid none is; use form="),
+    (lambda: ss.explain(SPRING, U, t=[0, 1, 3, 4], form="chunked"), V, r"form='chunked' needs a system that is the sa"),
+    (lambda: ss.simulate(DIGITAL, [1.0, np.inf], form="convolution"), V, r"needs a finite u: an FFT would spread inf"),
+    (lambda: ss.simulate(DIGITAL_PAIRS, U * 1j, form="convolution"), V, r"conjugate pairs runs on real signals"),
+    (lambda: ss.simulate(DIGITAL_PAIRS, np.ones(99) * 1j, form="chunked"), V, r"conjugate pairs runs on real signals"),
+    (lambda: ss.explain(TF, U), T, r"^explain needs a ContinuousSystem or DiscreteSystem first, got tuple"),
+    (lambda: ss.Stream(SPRING), T, r"^Stream needs a DiscreteSystem; discretize first"),
+    (lambda: ss.Stream(DIGITAL_MIMO, axis=0), V, r"Stream runs single-input single-output systems channel by channel"),
+    (lambda: ss.Stream(DIGITAL, state=[1.0, 2.0, 3.0]), V, r"^state must have shape \(\.\.\., 2\), one number for"),
+    (lambda: ss.Stream(DIGITAL, state="rest"), V, r"^state must be 'zero', 'steady' or an array, got 'rest'"),
+    (lambda: ss.Stream(SUM, state="steady"), V, r"it integrates a constant input and has no steady state"),
+    (lambda: list(ss.Stream(DIGITAL).run([U, np.ones((2, 4, 1))])), V, r"the first, \(\), got \(2,\); start ano"),
+    (lambda: ss.Stream(DIGITAL, axis=0, state=[[1, 2]] * 3).push(np.ones((4, 2))), V, r"^Stream: the batch axes do"),
+    (lambda: ss.warmup(SPRING), T, r"^warmup needs a DiscreteSystem; discretize first"),
+    (lambda: ss.settling_samples(SPRING), T, r"^settling_samples needs a DiscreteSystem; discretize first"),
+    (lambda: ss.settling_samples(DIGITAL, 0), V, r"^tol must lie between 0 and 1, got 0"),
+    (lambda: ss.settling_samples(SUM), V, r"does not settle: it is not stable, its largest pole has modulus 1; an int"),
+    (lambda: ss.settling_samples(SLOWEST), V, r"does not settle within 8388608 samples: .* modulus 0\.99999999; take"),
+    # ---- realize
+    (lambda: ss.realize(DECAY), V, r"realize needs exactly one of dt= .*got neither"),
+    (lambda: ss.realize(np.ones((20, 3)), dt=1.0), V, r"\(20, 3\); write h\[:, :, None\] for 3 outputs of one input"),
+    (lambda: ss.realize(DECAY[:2], dt=1.0), V, r"at least 3 samples, since h_0 is D .*got h\.shape=\(2,\)"),
+    (lambda: ss.realize([1.0, np.nan, 0.2], dt=1.0), V, r"h must be finite, got 1 NaN or infinite of 3 values"),
+    (lambda: ss.realize(DECAY, 0, dt=1.0), V, r"order must be a positive integer, or None to find it, got 0"),
+    (lambda: ss.realize(DECAY, 10, dt=1.0), V, r"order=10 is more than 19 samples after h_0 .*at most 9; give more"),
+    (lambda: ss.realize(DECAY, 3, dt=1.0), V, r"order=3 is more than the numerical order 1 of h.*or set tol="),
+    (lambda: ss.realize(DECAY, dt=1.0, delay=-1), V, r"delay must be a number of samples .*got -1"),
+    (lambda: ss.realize(DECAY, dt=1.0, delay=18), V, r"h has 1 sample after h_0 and a delay of 18, at least 2"),
+    (lambda: ss.realize(DECAY, dt=1.0, tol=1.0), V, r"tol must be a number from 0 to below 1, .*got 1\.0"),
+    (lambda: ss.realize(DECAY, dt=1.0, unstable="mirror"), V, r"unstable must be one of 'raise', 'keep', "),
+    (lambda: ss.realize(1.01 ** np.arange(99.0), dt=1.0), V, r"pole of modulus 1\.01, on or outside .*'stabilize'"),
+    (lambda: ss.realize(np.append(np.zeros(5000), DECAY), dt=1.0), V, r"a delay of 4999 states makes .*5000 states, "),
+    (lambda: ss.realize(NOISY, dt=1.0), W, r"h looks noisy, about 9\.8e-04 rms in a sample: order 1 is what st"),
+    (lambda: ss.realize(BENT, dt=1.0, unstable="keep"), W, r"differs from h by 1\.0e-01 of its peak: the la"),
     # ---- zero phase
     (lambda: ss.filtfilt(SPRING, U), T, r"^filtfilt needs a DiscreteSystem; discretize first, .*or run it .*simulate"),
     (lambda: ss.filtfilt(U, DIGITAL), T, r"^filtfilt needs a DiscreteSystem first and the signal second, got ndarray"),
@@ -539,6 +623,12 @@ CALLS = {  # every argument of these is replaced by every wrong thing
     ss.Diagonal: {"poles": [1.0], "pairs": False},
     ss.Cascade: {"poles": [-1.0], "zeros": [None], "gains": [1.0]},
     ss.DelayLine: {"length": 2},
+    ss.DiagonalPlusLowRank: {"diag": [1.0], "P": [[1.0]], "Q": [[1.0]], "poles": [1.0]},
+    ss.hippo.legs: {"n": 2, "C": [[1.0, 2.0]]},
+    ss.hippo.legt: {"n": 2},
+    ss.hippo.fourier: {"n": 2},
+    ss.hippo.legs_dplr: {"n": 2, "C": None},
+    ss.hippo.s4d_lin: {"n": 4, "C": [[1.0, 2.0]]},
     ss.from_zpk: {"z": [-1.0], "p": [0.2, 0.3], "k": 1.0, "dt": 1.0, "fs": None, "time_unit": "s"},
     ss.from_tf: {"num": [1.0], "den": [1.0, 2.0], "dt": None, "fs": None, "time_unit": "s"},
     ss.from_ba: {"b": [1.0], "a": [1.0, 2.0], "dt": 1.0, "time_unit": "s"},
@@ -578,6 +668,17 @@ CALLS = {  # every argument of these is replaced by every wrong thing
     ss.impulse_response: {"system": SPRING, "length": 4, "t": None, "dt": 0.1},
     ss.step_response: {"system": DIGITAL, "length": 4, "t": None, "dt": None},
     ss.frequency_response: {"system": DIGITAL, "omega": [1.0]},
+    ss.kernel: {"system": DIGITAL, "length": 4, "like": U},
+    ss.convolve: {"u": U, "h": U, "axis": None},
+    (lambda axis: ss.convolve(U, U, axis=axis)): {"axis": 0},
+    ss.realize: {"h": DECAY, "order": None, "dt": 1.0, "fs": None, "unstable": "raise", "delay": None, "tol": None},
+    ss.lift: {"system": DIGITAL, "M": 4},
+    ss.explain: {"system": SPRING, "u": U, "dt": 0.1, "t": None, "hold": "foh", "form": "auto"},
+    (lambda form: ss.simulate(DIGITAL, U, form=form)): {"form": "chunked"},
+    ss.Stream: {"system": DIGITAL, "axis": None, "state": [1.0, 2.0]},
+    (lambda block: ss.Stream(DIGITAL).push(block)): {"block": U},
+    ss.warmup: {"system": DIGITAL, "like": None},
+    ss.settling_samples: {"system": DIGITAL, "tol": 1e-3},
     ss.to_c: {"system": DIGITAL, "name": "x", "dtype": "float32"},
     ss.Bilinear: {"prewarp": 1.0, "tap": "previous"},
     ss.GeneralizedBilinear: {"w": 0.5},
@@ -602,7 +703,7 @@ def test_wrong_things_meet_an_error_of_ours(function, name):
         try:
             function(**CALLS[function] | {name: wrong})
         except Exception as error:
-            beyond_memory = name in ("length", "N", "n", "w", "worN") and what == "huge"  # NumPy's to refuse
+            beyond_memory = name in ("length", "M", "N", "n", "w", "worN") and what == "huge"  # NumPy's to refuse
             if not ours(error) and not beyond_memory:
                 raw.append(f"{what}: {type(error).__name__}: {error}")
     assert not raw

@@ -13,7 +13,7 @@ FLOOR = {
     "arrays": 0,
     "structure": 1, "cpu": 1, "gpu": 1,
     "systems": 2, "scan": 2,
-    "conversion": 3, "discretization": 3, "frequency": 3,
+    "conversion": 3, "discretization": 3, "frequency": 3, "hippo": 3, "kernels": 3,
     "export": 4,
     "simulation": 5,
     "plot": 6, "scipy_signal": 6,
@@ -21,7 +21,7 @@ FLOOR = {
 }  # fmt: skip
 
 # What a floor may import from outside beside the standard library and numpy; "inside" means in functions only.
-TOP_LEVEL = {"cpu": {"numba"}, "conversion": {"scipy"}, "discretization": {"scipy"}, "frequency": {"scipy"}}
+TOP_LEVEL = {"cpu": {"numba"}} | {f: {"scipy"} for f in ("conversion", "discretization", "frequency", "kernels")}
 INSIDE = {"scipy": 1, "control": 3, "matplotlib": 6}
 ONLY = {"numba": {"cpu"}, "llvmlite": {"cpu"}, "cupy": {"gpu"}}
 STANDARD = {

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
 import pytest
 
 import statespace as ss
+from statespace.kernels import kernel
+from statespace.kernels.realization import realize
+from statespace.simulation.forms import error_bound
 
 matplotlib.use("Agg")
 
@@ -379,11 +383,295 @@ def test_members_of_a_batch_have_colours():
     assert sorted(p.real for p in marks(ax, "x")) == [-4, -2, -1]
 
 
+# --------------------------------------------------------------- kernel
+
+TURN = ss.DiscreteSystem([[0.9j]], [[1.0]], [[1.0]], dt=1.0)
+
+
+def stems(ax, k=0):
+    """Where the stems of one line of dots end."""
+    return np.array([segment[1] for segment in ax.collections[k].get_segments()])
+
+
+def test_kernel_draws_the_kernel_of_a_system():
+    ax = rendered(ss.plot.kernel(DIGITAL, label="foh"))
+    t, h = data(ax)
+    np.testing.assert_array_equal(h, kernel(DIGITAL, len(h))[:, 0, 0])
+    np.testing.assert_array_equal(t, 0.5 * np.arange(len(h)))
+    np.testing.assert_array_equal(stems(ax), np.stack([t, h], axis=-1))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (s)", "kernel")
+    assert legend(ax) == ["foh"]
+
+
+def test_kernel_names_the_unit_of_a_system():
+    assert ss.plot.kernel(ss.discretize(LAG, 0.1)).get_xlabel() == "time (year)"
+
+
+@pytest.mark.parametrize("system", [DIGITAL, TURN, ss.discretize(WIDE, 0.01), ss.discretize(BATCH, 0.1, "bilinear")])
+def test_kernel_shows_what_matters_and_little_else(system):
+    """At most a hundredth of Σ|h| is left for each channel; that is left after some 89 % of what is shown."""
+    axes = np.reshape(ss.plot.kernel(system), (system.n_outputs, system.n_inputs))
+    shown = len(data(axes[0, 0])[1])
+    size = np.abs(kernel(system, 20 * shown))
+    left = np.cumsum(size[..., ::-1, :, :], axis=-3)[..., ::-1, :, :] / size.sum(axis=-3, keepdims=True)
+    assert left[..., shown, :, :].max() <= 0.01
+    assert left[..., int(0.85 * shown), :, :].max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("system", "length"),
+    [
+        (ss.from_ba([0.5, 0.5], [1.0], dt=1.0), 16),  # two taps, and that they end
+        (ss.DiscreteSystem([], [], [], [[2.0]], dt=1.0), 16),
+        (ss.DiscreteSystem([[1.0]], [[1.0]], [[1.0]], dt=1.0), 32),  # an integrator, as far as impulse_response goes
+        (ss.DiscreteSystem([[1.0 - 1e-9]], [[1.0]], [[1.0]], dt=1.0), 100_000),
+        (ss.DiscreteSystem([[1.1]], [[1.0]], [[1.0]], dt=1.0), 32),
+    ],
+)
+def test_kernel_has_a_length_for_every_system(system, length):
+    assert len(data(ss.plot.kernel(system))[1]) == length
+
+
+@pytest.mark.parametrize(("length", "marker"), [(100, "o"), (101, "None")])
+def test_few_samples_of_a_kernel_are_stems(length, marker):
+    ax = ss.plot.kernel(np.ones(length))
+    assert ax.lines[0].get_marker() == marker
+    assert len(ax.collections) == (marker == "o")
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_kernel_may_be_almost_empty(length):
+    assert len(data(rendered(ss.plot.kernel(np.ones(length))))[1]) == length
+
+
+@pytest.mark.parametrize(
+    ("dt", "step", "label"), [(None, 1.0, "time (samples)"), (0.1, 0.1, "time (in the unit of dt)")]
+)
+def test_kernel_of_an_array(dt, step, label):
+    ax = rendered(ss.plot.kernel([1, 2, 1], dt=dt))
+    np.testing.assert_allclose(data(ax), [[0, step, 2 * step], [1, 2, 1]], rtol=1e-15)
+    assert ax.get_xlabel() == label
+    if dt is None:
+        assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+def test_kernel_of_several_channels_is_a_grid():
+    system = ss.discretize(WIDE, 0.1)
+    axes = ss.plot.kernel(system)
+    rendered(axes[0, 0])
+    assert axes.shape == (2, 3)
+    h = kernel(system, len(data(axes[0, 0])[1]))
+    for i, j in np.ndindex(2, 3):
+        np.testing.assert_array_equal(data(axes[i, j])[1], h[:, i, j])
+    assert [ax.get_title() for ax in axes[0]] == ["input 0", "input 1", "input 2"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["output 0", "output 1"]
+    assert {ax.get_xlabel() for ax in axes[-1]} == {"time (s)"}
+    again = ss.plot.kernel(h, dt=0.1, ax=axes)
+    assert again is not None
+    np.testing.assert_array_equal(data(axes[1, 2], 1)[1], h[:, 1, 2])
+
+
+def test_kernels_of_a_batch_are_lines():
+    system = ss.discretize(BATCH, 0.1)
+    ax = ss.plot.kernel(system)
+    assert legend(ax) == ["batch 0", "batch 1", "batch 2"]
+    h = kernel(system, len(data(ax)[1]))
+    for k in range(3):
+        np.testing.assert_array_equal(data(ax, k)[1], h[k, :, 0, 0])
+
+
+def test_kernels_of_a_batch_of_steps_have_times_of_their_own():
+    """Matrices without batch axes too: their kernel is the same over other times."""
+    for system in (ss.discretize(SPRING, [0.1, 0.3]), ss.DiscreteSystem([[0.5]], [[1.0]], [[1.0]], dt=[0.1, 0.3])):
+        ax = ss.plot.kernel(system)
+        last = len(data(ax)[0]) - 1
+        assert [data(ax, k)[0][-1] for k in range(2)] == pytest.approx([0.1 * last, 0.3 * last])
+
+
+def test_complex_kernel_is_two_lines():
+    ax = rendered(ss.plot.kernel(TURN, label="turn"))
+    h = kernel(TURN, len(data(ax)[1]))[:, 0, 0]
+    np.testing.assert_array_equal(data(ax, 0)[1], h.real)
+    np.testing.assert_array_equal(data(ax, 1)[1], h.imag)
+    assert legend(ax) == ["turn", "turn, imaginary"]
+    assert [line.get_markerfacecolor() for line in ax.lines] == [ax.lines[0].get_color(), "white"]
+
+
+def test_two_kernels_share_axes():
+    ax = ss.plot.kernel(DIGITAL, label="foh")
+    assert ss.plot.kernel(ss.discretize(SPRING, 0.5, "bilinear"), ax=ax, label="bilinear") is ax
+    assert ss.plot.kernel(kernel(DIGITAL, 9), dt=0.5, ax=ax, label="array") is ax
+    assert legend(ax) == ["foh", "bilinear", "array"]
+    assert len({line.get_color() for line in ax.lines}) == 3
+
+
+# --------------------------------------------------------------- singular values
+
+
+def drawn_sizes(ax, k=0):
+    """The line of all values, and that of those that were kept."""
+    return data(ax, 2 * k), data(ax, 2 * k + 1)
+
+
+def marked_orders(ax):
+    return [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":" and len(set(line.get_xdata())) == 1]
+
+
+def test_singular_values_are_relative_to_the_largest():
+    result = realize(kernel(DIGITAL, 40), dt=0.5)
+    ax = rendered(ss.plot.singular_values(result, label="spring"))
+    (number, size), (kept, _) = drawn_sizes(ax)
+    np.testing.assert_array_equal(number, np.arange(1, len(result.singular_values) + 1))
+    relative = result.singular_values / result.singular_values[0]
+    np.testing.assert_array_equal(size, np.maximum(relative, 1e-18))
+    np.testing.assert_array_equal(kept, [1, 2])
+    assert ax.lines[0].get_markerfacecolor() == "white"
+    assert ax.lines[1].get_markerfacecolor() == ax.lines[0].get_color()
+    assert marked_orders(ax) == [2.5]
+    assert "order 2" in [text.get_text() for text in ax.texts]
+    assert ax.get_yscale() == "log"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("number", "singular value / largest")
+    assert legend(ax) == ["spring"]
+    low, _ = ax.get_xlim()
+    assert 0 < low < 1
+
+
+def test_the_order_marked_is_without_the_delay():
+    h = np.concatenate([np.zeros((4, 1, 1)), kernel(DIGITAL, 40)[1:]])
+    result = realize(h, dt=0.5)
+    assert (result.system.n_states, result.delay) == (5, 3)
+    assert marked_orders(ss.plot.singular_values(result)) == [2.5]
+
+
+def test_singular_values_of_nothing_lie_on_a_named_line():
+    ax = rendered(ss.plot.singular_values(realize(np.zeros(9), dt=1.0)))
+    (_, size), (kept, _) = drawn_sizes(ax)
+    np.testing.assert_array_equal(size, 1e-18)
+    assert len(kept) == 0
+    assert sorted(text.get_text() for text in ax.texts) == ["1e-18 or less", "order 0"]
+
+
+def test_singular_values_of_a_batch_are_lines():
+    result = realize(kernel(ss.discretize(BATCH, 0.1), 60), dt=0.1)
+    ax = rendered(ss.plot.singular_values(result))
+    assert legend(ax) == ["batch 0", "batch 1", "batch 2"]
+    for k in range(3):
+        (_, size), _ = drawn_sizes(ax, k)
+        values = result.singular_values[k] / result.singular_values[k, 0]
+        np.testing.assert_array_equal(size, np.maximum(values, 1e-18))
+    assert len(marked_orders(ax)) == 1
+
+
+def test_what_fills_up_a_batch_is_not_drawn():
+    result = realize(kernel(DIGITAL, 40), dt=0.5)
+    values = np.stack([result.singular_values, result.singular_values])
+    values[1, 3:] = np.nan
+    ax = rendered(ss.plot.singular_values(replace(result, singular_values=values)))
+    assert np.isnan(data(ax, 2)[1]).tolist() == [False] * 3 + [True] * (values.shape[1] - 3)
+    assert data(ax, 2)[1][0] == 1.0
+
+
+def test_many_singular_values_are_a_line_over_decades():
+    result = realize(kernel(DIGITAL, 40), dt=0.5)
+    ax = rendered(ss.plot.singular_values(replace(result, singular_values=0.5 ** np.arange(101.0))))
+    assert (ax.get_xscale(), ax.lines[0].get_marker()) == ("log", "None")
+    assert ax.lines[1].get_linewidth() > ax.lines[0].get_linewidth()
+
+
+def test_two_realizations_share_axes():
+    long = realize(kernel(DIGITAL, 80), dt=0.5)
+    ax = ss.plot.singular_values(realize(kernel(DIGITAL, 40), 1, dt=0.5), label="short")
+    assert rendered(ss.plot.singular_values(long, ax=ax, label="long")) is ax
+    assert legend(ax) == ["short", "long"]
+    assert marked_orders(ax) == [1.5, 2.5]
+    assert ax.get_xlim()[1] >= len(long.singular_values)
+    ss.plot.singular_values(long, ax=ax)
+    assert [text.get_text() for text in ax.texts].count("order 2") == 1
+
+
+# --------------------------------------------------------------- forms
+
+
+def test_forms_draws_differences_to_the_recurrence():
+    u = np.sin(np.arange(300.0))
+    ax = rendered(ss.plot.forms(DIGITAL, u))
+    reference = ss.simulate(DIGITAL, u, form="recurrent")
+    for k, form in enumerate(("chunked", "convolution")):
+        difference = np.abs(ss.simulate(DIGITAL, u, form=form).y - reference.y) / np.abs(reference.y).max()
+        t, drawn = data(ax, k)
+        np.testing.assert_array_equal(t, reference.t)
+        np.testing.assert_array_equal(drawn, np.maximum(difference, 1e-18))
+        assert 1e-17 < drawn.max() < data(ax, 2)[1][0]  # they differ, by less than is expected
+    assert ax.get_yscale() == "log"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (s)", "|difference to recurrence|\nrelative to largest output")
+    assert legend(ax) == ["chunked", "convolution", "expected"]
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_what_is_expected_is_a_dashed_line(kind):
+    """The error model, and one rounding of each answer (half an eps each) to the precision it comes in."""
+    ax = ss.plot.forms(DIGITAL, np.sin(np.arange(300.0)).astype(kind))
+    _, y = data(ax, 2)
+    np.testing.assert_allclose(y, float(error_bound(DIGITAL, 300)) + float(np.finfo(kind).eps), rtol=1e-12)
+    assert ax.lines[2].get_linestyle() == "--"
+
+
+@pytest.mark.parametrize(("kind", "end"), [(np.float64, 1e-18), (np.float32, 1e-9)])
+def test_equal_forms_lie_on_a_named_line(kind, end):
+    ax = rendered(ss.plot.forms(DIGITAL, np.zeros(300, kind)))
+    for k in range(2):
+        np.testing.assert_allclose(data(ax, k)[1], end, rtol=1e-15)
+    assert [text.get_text() for text in ax.texts] == [f"{end:.0e} or less"]
+    low, high = ax.get_ylim()
+    assert low < end
+    assert high > 10 * np.finfo(kind).eps
+
+
+def test_forms_takes_the_largest_of_outputs_and_batch():
+    u = np.random.default_rng(5).normal(size=(4, 200, 3)) * np.array([1.0, 1e3, 1e-3, 0.0])[:, None, None]
+    system = ss.discretize(WIDE, 0.1)
+    ax = rendered(ss.plot.forms(system, u))
+    y, reference = (ss.simulate(system, u, form=form).y for form in ("convolution", "recurrent"))
+    each = [np.abs(y[k] - reference[k]).max(axis=-1) / np.abs(reference[k]).max() for k in range(3)]
+    np.testing.assert_array_equal(data(ax, 1)[1], np.maximum(np.max(each, axis=0), 1e-18))
+
+
+def test_a_long_record_is_drawn_by_its_largest_differences():
+    u = np.random.default_rng(6).normal(size=20_000)
+    reference = ss.simulate(DIGITAL, u, form="recurrent")
+    difference = np.abs(ss.simulate(DIGITAL, u, form="convolution").y - reference.y) / np.abs(reference.y).max()
+    t, drawn = data(ss.plot.forms(DIGITAL, u), 1)
+    pieces = difference.reshape(1000, 20)
+    np.testing.assert_array_equal(drawn, np.maximum(pieces.max(axis=-1), 1e-18))
+    np.testing.assert_array_equal(t, reference.t.reshape(1000, 20)[np.arange(1000), pieces.argmax(axis=-1)])
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_forms_of_almost_nothing(length):
+    assert len(data(rendered(ss.plot.forms(DIGITAL, np.ones(length))))[1]) == length
+
+
+def test_forms_of_complex_systems_and_batches_of_steps():
+    assert rendered(ss.plot.forms(TURN, np.ones(50))).get_xlabel() == "time (s)"
+    ax = rendered(ss.plot.forms(ss.discretize(SPRING, [0.1, 0.3]), np.ones((50, 1))))
+    assert ax.get_xlabel() == "time (samples)"
+    np.testing.assert_array_equal(data(ax)[0], np.arange(50))
+
+
+def test_forms_draws_on_given_axes():
+    _, ax = plt.subplots()
+    assert ss.plot.forms(DIGITAL, np.ones(50), ax=ax) is ax
+    assert ax.get_yscale() == "log"
+    assert ax.spines["top"].get_visible()
+
+
 # --------------------------------------------------------------- errors
 
 RUN = ss.simulate(DIGITAL, np.ones(4))
+FOUND = realize(kernel(DIGITAL, 40), dt=0.5)
 FREQUENCIES = ss.frequency_response(SPRING)
 _, AX = plt.subplots()
+TIMED, COUNTED = ss.plot.kernel(ss.discretize(LAG, 0.1)), ss.plot.kernel([1.0, 0.5])
 plt.close("all")
 
 ERRORS = [
@@ -404,6 +692,25 @@ ERRORS = [
     (lambda: ss.plot.bode(SPRING, axes="here"), TypeError, r"axes must be matplotlib axes, got str"),
     (lambda: ss.plot.poles(RUN), TypeError, r"got Response; write plot\.poles\(result\.system\)"),
     (lambda: ss.plot.poles([-1.0]), TypeError, r"poles draws a ContinuousSystem or DiscreteSystem, got list"),
+    (lambda: ss.plot.kernel(SPRING), TypeError, r"got ContinuousSystem; write plot\.response\(statespace\.imp"),
+    (lambda: ss.plot.kernel(RUN), TypeError, r"or an array, got Response; write plot\.response\(result\)"),
+    (lambda: ss.plot.kernel("h"), TypeError, r"h must hold numbers, got dtype"),
+    (lambda: ss.plot.kernel(3.0), ValueError, r"h must be a kernel, .* got h\.shape=\(\); write"),
+    (lambda: ss.plot.kernel(np.ones((9, 2))), ValueError, r"got h\.shape=\(9, 2\); write h\[:, :, None\]"),
+    (lambda: ss.plot.kernel(DIGITAL, dt=0.5), ValueError, r"has its own dt=0\.5; leave dt out"),
+    (lambda: ss.plot.kernel(np.ones(9), dt=-1.0), ValueError, r"dt must be positive and finite, got -1\.0"),
+    (lambda: ss.plot.kernel(np.ones(9), dt=[1.0, 2.0]), ValueError, r"one number for an array, got shape \(2,\)"),
+    (lambda: ss.plot.kernel(np.ones(9), ax=3), TypeError, r"ax must be matplotlib axes, got int"),
+    (lambda: ss.plot.kernel(np.ones((9, 2, 3)), ax=AX), ValueError, r"ax must hold 6 axes, 2 × 3, got 1"),
+    (lambda: ss.plot.kernel(np.ones(9), ax=TIMED), ValueError, r"ax has 'time \(year\)' and .* 'time \(samples\)'"),
+    (lambda: ss.plot.kernel(DIGITAL, ax=COUNTED), ValueError, r"'time \(samples\)' and .* 'time \(s\)'; give dt="),
+    (lambda: ss.plot.singular_values(SPRING), TypeError, r"got ContinuousSystem; write plot\.singular_values\(.*real"),
+    (lambda: ss.plot.singular_values([1.0, 0.1]), TypeError, r"draws what realize returned, got list"),
+    (lambda: ss.plot.singular_values(FOUND, ax=[AX, AX]), ValueError, r"ax must hold 1 axes, 1 × 1, got 2"),
+    (lambda: ss.plot.forms(SPRING, np.ones(9)), TypeError, r"forms runs a DiscreteSystem, got ContinuousSystem; disc"),
+    (lambda: ss.plot.forms(np.ones(9), np.ones(9)), TypeError, r"forms runs a DiscreteSystem, got ndarray$"),
+    (lambda: ss.plot.forms(DIGITAL, np.ones((9, 2))), ValueError, r"u has 2 channels on its last axis"),
+    (lambda: ss.plot.forms(DIGITAL, np.ones(9), ax=3), TypeError, r"ax must be matplotlib axes, got int"),
 ]  # fmt: skip
 
 
@@ -422,4 +729,16 @@ def test_missing_matplotlib_names_the_extra(monkeypatch):
 
 def test_importing_plot_imports_no_matplotlib():
     code = "import sys, statespace.plot; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_file_replaces_a_picture():
+    """Importing any file of the folder leaves the functions, and dir shows them alone."""
+    code = """
+import pkgutil, importlib, statespace.plot as plot
+for file in pkgutil.iter_modules(plot.__path__):
+    importlib.import_module(f"statespace.plot.{file.name}")
+assert all(callable(getattr(plot, name)) for name in plot.__all__)
+assert dir(plot) == sorted(plot.__all__), dir(plot)
+"""
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,6 +8,8 @@ from statespace.cpu.cascade import cascade_steps
 from statespace.cpu.delay import delay_steps
 from statespace.cpu.dense import complex_dense_steps, dense_steps, indexed_steps, tiled, varied_steps
 from statespace.cpu.diagonal import affine_steps, diagonal_steps, pair_steps
+from statespace.cpu.low_rank import low_rank_steps
+from statespace.cpu.powers import powers
 
 __all__ = [
     "affine_steps",
@@ -17,7 +19,9 @@ __all__ = [
     "dense_steps",
     "diagonal_steps",
     "indexed_steps",
+    "low_rank_steps",
     "pair_steps",
+    "powers",
     "tiled",
     "varied_steps",
 ]

@@ -9,14 +9,25 @@ from numba import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
 # 'reassoc' would break compensated sums and bit-equality of splits, 'nnan' the passage of NaN.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "arcp", "nsz"}}
+_FAST = {"contract", "arcp", "nsz"}
 
 
 def compiled(function: F) -> F:
     """Compile on first use; nothing is compiled at import."""
+    return _compiled(function, fastmath=_FAST)
+
+
+def compiled_exactly(function: F) -> F:
+    """Compile with every operation rounded as it is written, for sums and products in two doubles."""
+    return _compiled(function, fastmath=False)
+
+
+def _compiled(function: F, **flags: Any) -> F:
     try:
-        result: F = njit(**_OPTIONS, cache=True)(function)
+        result: F = njit(**_OPTIONS, **flags, cache=True)(function)
     except RuntimeError:  # numba finds no writable folder for its cache
-        result = njit(**_OPTIONS)(function)
+        result = njit(**_OPTIONS, **flags)(function)
     return result

@@ -8,11 +8,12 @@ import numpy as np
 
 from statespace.arrays import PROMISED, Array, as_step, warn_of_loss
 from statespace.discretization.algebra import MATRICES
+from statespace.discretization.low_rank import apply, undone
 from statespace.discretization.names import Method, Rational, Rule, as_method
 from statespace.discretization.rules import ExponentialTrapezoidal, Impulse, MatchedPoles, ZeroOrderHold
 from statespace.discretization.sections import is_substitution, restored
 from statespace.discretization.verbs import discretize, scale_rows
-from statespace.structure import Cascade, Dense, Diagonal
+from statespace.structure import Cascade, Dense, Diagonal, DiagonalPlusLowRank, knows_poles
 from statespace.structure.matrices import balancing, is_block_triangular, is_singular, solve
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
@@ -40,10 +41,11 @@ def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> 
     -------
     ContinuousSystem
         A Cascade stays a cascade under the substitutions (bilinear, Euler, GeneralizedBilinear), a Diagonal stays
-        diagonal; otherwise dense. A, B and D are right to 1e-10 of their size while the largest |λ dt| is at least
-        1e-5 and, for the methods built on e^z and a dense matrix that mixes its modes, no |Re λ dt| is above 17;
-        impulse, exp_trapezoidal and s4_zoh, which divide by e^(λ dt), have B and D right to eps·e^|Re λ dt|. Where
-        rounding has left less (growing beside decaying modes, Jordan blocks with large couplings), a warning says so.
+        diagonal, a DiagonalPlusLowRank stays one of the same rank; otherwise dense. A, B and D are right to 1e-10 of
+        their size while the largest |λ dt| is at least 1e-5 and, for the methods built on e^z and a dense matrix that
+        mixes its modes, no |Re λ dt| is above 17; impulse, exp_trapezoidal and s4_zoh, which divide by e^(λ dt), have
+        B and D right to eps·e^|Re λ dt|. Where rounding has left less (growing beside decaying modes, Jordan blocks
+        with large couplings), a warning says so.
 
     Raises
     ------
@@ -52,7 +54,8 @@ def undiscretize(system: DiscreteSystem, method: Method | str | None = None) -> 
     ValueError
         The method is unknown or has no inverse, or this system has none: a pole at 0 (methods built on e^z, and
         current taps), a pole on the negative real axis (methods built on e^z), or a pole at −(1 − w)/w (rational
-        methods, for Tustin −1), where no continuous system leads.
+        methods, for Tustin −1), where no continuous system leads. A DiagonalPlusLowRank has none under the methods
+        built on e^z, nor where an entry of its diagonal lies at that point.
 
     Warns
     -----
@@ -155,20 +158,18 @@ def _method_of(system: DiscreteSystem, method: Any, verb: str) -> Rule:
 
 
 class _Found(NamedTuple):
-    """Of the continuous system A, or its diagonal, B and D; to compare, the α of that A and the size of D and C γ B."""
+    """Of the continuous system A, its diagonal or structure, B and D; to compare, its α and the size of D and C γ B."""
 
-    a: Array
+    a: Any
     b: Array
     d: Array
-    alpha: Array
+    alpha: Any
     terms: Array
 
 
 def _restored(system: DiscreteSystem, rule: Rule, step: Array, poles: Array) -> ContinuousSystem:
     """Pole by pole of a Diagonal, by matrices otherwise."""
-    is_diagonal = isinstance(system.A, Diagonal)
-    a_d = system.A.diagonal if is_diagonal else np.asarray(system.A)
-    found = _find(system, rule, step, a_d, system.B)
+    found = _find(system, rule, step, _part(system), system.B)
     if found is None:
         raise ValueError(
             f"undiscretize: rounding has left nothing that {rule!r} leads to, a matrix on the way back is singular or "
@@ -178,12 +179,22 @@ def _restored(system: DiscreteSystem, rule: Rule, step: Array, poles: Array) -> 
     if _is_mixed(system):
         loss = np.maximum(loss, _tried(system, rule, step, found))
     _warn(rule, poles * step[..., None], loss)
-    known = None if isinstance(system.A, Dense) and system.A.known_poles is None else poles
-    structure: Any = Diagonal(found.a, system.A.pairs) if is_diagonal else Dense(found.a, known)
+    known = poles if knows_poles(system.A) else None
+    if isinstance(system.A, DiagonalPlusLowRank):
+        structure: Any = DiagonalPlusLowRank(found.a.diagonal, found.a.P, found.a.Q, known)
+    else:
+        structure = Diagonal(found.a, system.A.pairs) if isinstance(system.A, Diagonal) else Dense(found.a, known)
     return ContinuousSystem(structure, found.b, system.C, found.d, time_unit=system.time_unit)
 
 
-def _find(system: DiscreteSystem, rule: Rule, step: Array, a_d: Array, b_d: Array) -> _Found | None:
+def _part(system: DiscreteSystem) -> Any:
+    """What the way back starts from: the diagonal, the structure of low rank, or the dense matrix."""
+    if isinstance(system.A, DiagonalPlusLowRank):
+        return system.A
+    return system.A.diagonal if isinstance(system.A, Diagonal) else np.asarray(system.A)
+
+
+def _find(system: DiscreteSystem, rule: Rule, step: Array, a_d: Any, b_d: Array) -> _Found | None:
     """A from α, and with the factors of that A: B = δ⁻¹ B_d, D = D_d − C γ B."""
     try:
         with np.errstate(all="ignore"):
@@ -191,6 +202,10 @@ def _find(system: DiscreteSystem, rule: Rule, step: Array, a_d: Array, b_d: Arra
                 a, f = rule.undo(a_d, step[..., None])
                 b = b_d / f.delta[..., None]
                 shift = scale_rows(f.gamma, b)
+            elif isinstance(system.A, DiagonalPlusLowRank):
+                generator, f = undone(a_d, step, rule)
+                b = apply(f.delta.inverse(), b_d)
+                a, shift = generator.structure(), apply(f.gamma, b)
             else:
                 a, f = rule.undo(a_d, step[..., None, None], MATRICES)
                 b = solve(f.delta, b_d)
@@ -201,7 +216,8 @@ def _find(system: DiscreteSystem, rule: Rule, step: Array, a_d: Array, b_d: Arra
     if system.stores_pairs:
         through = 2.0 * through.real  # both members of each pair
     found = _Found(a, b, system.D - through, f.alpha, _size(system.D) + _size(system.C) * _size(shift))
-    return found if all(np.isfinite(part).all() for part in found) else None
+    numbers = found[1:3] if isinstance(a, DiagonalPlusLowRank) else found  # a structure is finite
+    return found if all(np.isfinite(part).all() for part in numbers) else None
 
 
 # --------------------------------------------------------------- what has no inverse
@@ -234,13 +250,15 @@ def _refuse(system: DiscreteSystem, rule: Rule) -> None:
 
 def _reaches(system: DiscreteSystem, point: float) -> bool:
     """Whether a pole lies at a point, to rounding; one by one where the matrix does not mix them."""
-    if _is_mixed(system) and np.any(is_singular(point * np.eye(system.n_states) - system.A.matrix)):
+    if _is_mixed(system) and np.any(is_singular(point * np.eye(system.n_states) - np.asarray(system.A))):
         return True
     return bool(np.any(np.abs(system.poles - point) <= 4 * _EPS * abs(point)))
 
 
 def _is_mixed(system: DiscreteSystem) -> bool:
     """Whether rounding mixes the modes: in a dense matrix, unless it is the block-triangular one of a cascade."""
+    if isinstance(system.A, DiagonalPlusLowRank):
+        return True
     return isinstance(system.A, Dense) and not is_block_triangular(system.A.matrix)
 
 
@@ -308,15 +326,18 @@ def _tried(system: DiscreteSystem, rule: Rule, step: Array, found: _Found) -> Ar
     growing beside a decaying one, a Jordan block are so many cases of it. SciPy's logarithm of a matrix far from normal
     has a larger error of its own, which e^A shows.
     """
-    a_d, units = system.A.matrix, balancing(found.a)[..., None]
+    a_d, a = _part(system), np.asarray(found.a)
+    units = balancing(a)[..., None]
     ratio = units.swapaxes(-1, -2) / units
-    own = np.maximum(1.0, _over(_size((found.alpha - a_d) * ratio), _size(a_d * ratio)) / (8 * _EPS))
+    own = np.ones(system.batch_shape)
+    if isinstance(system.A, Dense):
+        own = np.maximum(own, _over(_size((found.alpha - a_d) * ratio), _size(a_d * ratio)) / (8 * _EPS))
     loss = np.ones(system.batch_shape)
     for roundings in _NUDGES:
         moved = _find(system, rule, step, _nudged(a_d, roundings), _nudged(system.B, roundings))
         if moved is None:
             continue
-        of_a = _over(_size((moved.a - found.a) * ratio), _size(found.a * ratio))
+        of_a = _over(_size((np.asarray(moved.a) - a) * ratio), _size(a * ratio))
         of_b = _over(_size((moved.b - found.b) / units), _size(found.b / units))
         change = np.maximum(np.maximum(of_a, of_b), _over(_size(moved.d - found.d), found.terms))
         loss = np.where((loss == 1) & (change < 0.1), np.minimum(change / roundings * own, 1.0), loss)
@@ -325,8 +346,11 @@ def _tried(system: DiscreteSystem, rule: Rule, step: Array, found: _Found) -> Ar
     return loss
 
 
-def _nudged(m: Array, roundings: int) -> Array:
+def _nudged(m: Any, roundings: int) -> Any:
     """Every entry some roundings off, up or down without a pattern; 0 and 1, as integrators have them, are exact."""
+    if isinstance(m, DiagonalPlusLowRank):
+        diag = _nudged(m.diagonal[..., None], roundings)[..., 0]
+        return DiagonalPlusLowRank(diag, _nudged(m.P, roundings), _nudged(m.Q, roundings))
     k = np.arange(m.shape[-2] * m.shape[-1]).reshape(m.shape[-2:])
     sign = np.where(np.sin(1.0 + 1.7 * k + 0.3 * k**2) > 0, 1.0, -1.0)
     return np.where((m == 0) | (m == 1), m, m * (1 + roundings * _EPS * sign))

@@ -307,7 +307,7 @@ class Bilinear:
         if self.tap == "previous":
             return f
         held = 2.0 * f.gamma  # Δ (1 − z/2)⁻¹
-        return Factors(f.alpha, np.zeros_like(f.alpha), held, algebra.product(f.alpha, held))
+        return Factors(f.alpha, 0.0 * f.alpha, held, algebra.product(f.alpha, held))
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import numpy as np
 
 from statespace.arrays import Array, as_coefficients, as_step, shorten
 from statespace.discretization.algebra import MATRICES, Factors
+from statespace.discretization.low_rank import apply, factors_of
 from statespace.discretization.names import Method, Rule, as_method
 from statespace.discretization.rules import MatchedPoles
 from statespace.discretization.sections import is_substitution, matched, section_states, substituted
-from statespace.structure import Cascade, Dense, Diagonal
+from statespace.structure import Cascade, Dense, Diagonal, DiagonalPlusLowRank, knows_poles
 from statespace.systems import ContinuousSystem, DiscreteSystem
 from statespace.systems.zpk import cascade_form
 
@@ -38,9 +39,9 @@ def discretize(
     Returns
     -------
     DiscreteSystem
-        Remembers dt and the method. A Diagonal stays diagonal. A Cascade stays a cascade under the
-        substitutions (bilinear, Euler, GeneralizedBilinear) and becomes a dense block-triangular matrix
-        of the same state, with the exact poles, under the others.
+        Remembers dt and the method. A Diagonal stays diagonal, a DiagonalPlusLowRank stays one of the same rank.
+        A Cascade stays a cascade under the substitutions (bilinear, Euler, GeneralizedBilinear) and becomes a dense
+        block-triangular matrix of the same state, with the exact poles, under the others.
 
     Raises
     ------
@@ -48,7 +49,8 @@ def discretize(
         The system is discrete already, or an option of a method is given as a loose keyword.
     ValueError
         dt is not positive, dt and fs are given together or neither, the method is unknown, a prewarp
-        frequency is not below Nyquist, or a pole lies at 1/(w·dt) of a rational rule.
+        frequency is not below Nyquist, a pole (or an entry of the diagonal of a DiagonalPlusLowRank) lies at
+        1/(w·dt) of a rational rule, or a DiagonalPlusLowRank is asked for e^(A·dt).
 
     Warns
     -----
@@ -109,6 +111,8 @@ def with_shift(system: ContinuousSystem, step: Array, rule: Rule) -> tuple[Discr
     f, product = _factors(system, step, rule)
     if isinstance(system.A, Diagonal):
         structure: Any = Diagonal(f.alpha, system.A.pairs)
+    elif isinstance(system.A, DiagonalPlusLowRank):
+        structure = f.alpha.structure(_mapped_poles(system, step, rule))
     else:
         structure = Dense(f.alpha, _mapped_poles(system, step, rule))
     shift = product(f.gamma, system.B)
@@ -119,8 +123,10 @@ def with_shift(system: ContinuousSystem, step: Array, rule: Rule) -> tuple[Discr
     return DiscreteSystem(*matrices, dt=step, method=rule, time_unit=system.time_unit), shift
 
 
-def _factors(system: ContinuousSystem, step: Array, rule: Rule) -> tuple[Factors, Callable[[Array, Array], Array]]:
+def _factors(system: ContinuousSystem, step: Array, rule: Rule) -> tuple[Factors, Callable[[Any, Array], Array]]:
     """Factors for the structure of a system, and how they multiply its B."""
+    if isinstance(system.A, DiagonalPlusLowRank):
+        return factors_of(system.A, step, rule), apply
     diagonal = isinstance(system.A, Diagonal)
     with np.errstate(over="ignore", invalid="ignore"):
         if diagonal:
@@ -141,7 +147,7 @@ def scale_rows(factor: Array, b: Array) -> Array:
 
 def _mapped_poles(system: ContinuousSystem, step: Array, rule: Rule) -> Array | None:
     """α of the poles, where they are known better than the matrix tells."""
-    if isinstance(system.A, Dense) and system.A.known_poles is None:
+    if not knows_poles(system.A):
         return None
     return rule.factors(system.A.poles, step[..., None]).alpha
 

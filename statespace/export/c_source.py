@@ -12,7 +12,7 @@ import numpy as np
 
 from statespace.arrays import Array, check_choice, shorten, warn_of_loss
 from statespace.export.c_steps import NUMBERS, Number, Step, is_scalar, literal, loop, step_of
-from statespace.structure import Cascade, DelayLine, Diagonal, Structure
+from statespace.structure import Cascade, DelayLine, Diagonal, DiagonalPlusLowRank, Structure
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 # Of C up to C23 and of C++, since the header may be included there.
@@ -55,8 +55,8 @@ def to_c(system: DiscreteSystem, name: str, dtype: str = "float32") -> str:
     TypeError
         The system is continuous, or no system.
     ValueError
-        The system is complex, a batch, or has no input or no output; the name is no C identifier; the dtype is
-        not one of the two; a coefficient is beyond the range of float32.
+        The system is complex, a batch, a DiagonalPlusLowRank, or has no input or no output; the name is no C
+        identifier; the dtype is not one of the two; a coefficient is beyond the range of float32.
 
     Warns
     -----
@@ -124,6 +124,10 @@ def _check(system: Any, name: Any, dtype: Any) -> None:
             "to_c writes real systems, got a complex one, whose poles have no conjugate partners; give both poles of "
             "each pair, or store one of each with Diagonal(poles, pairs=True)"
         )
+    if isinstance(system.A, DiagonalPlusLowRank):
+        raise ValueError(
+            "to_c has no step for a DiagonalPlusLowRank; give its dense matrix: DiscreteSystem(*system, dt=system.dt)"
+        )
     if not (system.n_inputs and system.n_outputs):
         raise ValueError(
             "to_c needs a system with at least one input and one output, "
@@ -182,7 +186,7 @@ def _rounded_poles(structure: Structure, number: Number) -> Array:
     if isinstance(structure, Cascade):
         q = structure.sections()
         return np.linalg.eigvals(cast(np.stack(q[:4], axis=-1).reshape(-1, 2, 2))).ravel()
-    return np.concatenate([np.linalg.eigvals(block).ravel() for block in _diagonal_blocks(cast(structure.matrix))])
+    return np.concatenate([np.linalg.eigvals(block).ravel() for block in _diagonal_blocks(cast(np.asarray(structure)))])
 
 
 def _diagonal_blocks(a: Array) -> list[Array]:

@@ -9,7 +9,7 @@ import numpy as np
 from statespace.arrays import Array, as_coefficients, as_signal, shorten, warn_of_loss
 from statespace.scan import as_state, run
 from statespace.simulation.channels import check_channelwise, misaligned, time_axis
-from statespace.structure import Dense
+from statespace.structure import knows_poles
 from statespace.structure.matrices import is_singular
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
@@ -73,7 +73,7 @@ def filter(
     signal = as_signal(x, "x")
     axis = time_axis(axis, signal)
     lanes = np.moveaxis(signal, axis, -1)[..., None]
-    start = _start(system, lanes, state)
+    start = starting_state(system, lanes, state)
     try:
         result = run(system, lanes, start)
     except ValueError as error:
@@ -82,8 +82,8 @@ def filter(
     return y if state is None else (y, result.final)
 
 
-def _start(system: DiscreteSystem, lanes: Array, state: Any) -> Array | None:
-    """The state to start from, from a word or an array."""
+def starting_state(system: DiscreteSystem, lanes: Array, state: Any) -> Array | None:
+    """The state to start from, from a word or an array, for a signal (..., L, m)."""
     if state is None or (isinstance(state, str) and state == "zero"):
         return None
     if isinstance(state, str):
@@ -154,7 +154,7 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
 
 
 def _hides_integrator(system: Any, point: float) -> bool:
-    """Whether a dense matrix of unknown poles has one here to rounding, where eigenvalues miss it by 1e-16."""
-    if not isinstance(system.A, Dense) or system.A.known_poles is not None:
+    """Whether a matrix of unknown poles has one here to rounding, where eigenvalues miss it by 1e-16."""
+    if knows_poles(system.A):
         return False
-    return bool(np.any(is_singular(point * np.eye(system.n_states) - system.A.matrix)))
+    return bool(np.any(is_singular(point * np.eye(system.n_states) - np.asarray(system.A))))

@@ -15,11 +15,12 @@ import numpy as np
 
 from statespace.arrays import Array
 from statespace.discretization.algebra import MATRICES
+from statespace.discretization.low_rank import no_exponential
 from statespace.discretization.names import Rule
 from statespace.discretization.rules import FirstOrderHold, ZeroOrderHold
 from statespace.scan import broadcast_batch, flat, refuse_complex_on_pairs, state_and_output_types, systems_of_rows
 from statespace.simulation.grids import distinct_steps
-from statespace.structure import Diagonal
+from statespace.structure import Diagonal, DiagonalPlusLowRank
 from statespace.structure.matrices import balanced, norm1
 from statespace.systems import ContinuousSystem
 
@@ -66,6 +67,8 @@ def _read_out(system: ContinuousSystem, x: Array, u: Array) -> Array:
 def _stepper(system: ContinuousSystem, steps: Array, slack: Array, rule: Rule, which: Array, kind: Any) -> Advance:
     if isinstance(system.A, Diagonal):
         return _diagonal(system, steps, rule, which, kind)
+    if isinstance(system.A, DiagonalPlusLowRank):
+        no_exponential(system.A)
     few = distinct_steps(steps, slack) if len(steps) else (np.ones(1), np.zeros(0, np.int64))
     if few is None:
         return _varied(system, steps, rule, which, kind)

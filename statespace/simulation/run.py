@@ -9,13 +9,14 @@ import numpy as np
 
 from statespace.arrays import Array, as_signal, as_step, check_choice, same_step, shorten
 from statespace.discretization.verbs import with_shift
-from statespace.scan import as_state, broadcast_batch, run
+from statespace.scan import as_state, broadcast_batch
+from statespace.simulation.choice import FORMS, choose
+from statespace.simulation.forms import run_form
 from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
 from statespace.simulation.irregular import HOLDS, run_irregular
 from statespace.simulation.response import Response
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
-_FORMS = ("auto", "recurrent")
 _GAPS = ("raise", "drop", "reset")
 
 # What runs a piece of the record: (u, x0, part, states) -> (y, state after it, states or None)
@@ -58,8 +59,11 @@ def simulate(
         discrete one the state before the first sample.
     hold : {"zoh", "foh"}, optional
         What a continuous system's input does between the stamps; "zoh" when omitted.
-    form : {"auto", "recurrent"}
-        How to run it; both are sequential in time in this version.
+    form : {"auto", "recurrent", "chunked", "convolution"}
+        How to run it on a uniform grid; the answer is the same to rounding, the final state too. "recurrent" goes
+        sample by sample: any split of u gives the same bits. "chunked" takes blocks of samples by matrix products.
+        "convolution" sends u through the kernel by FFT. "auto" is recurrent unless another form costs less than
+        half; `explain` says which and why.
     gaps : {"raise", "drop", "reset"}
         What NaN in u means. "raise": an error. "drop": those stamps are left out, of t and y too, and the
         (continuous) system runs over the longer interval. "reset": y is NaN there and the state starts again
@@ -78,7 +82,8 @@ def simulate(
         The system is not a system, or an array belongs to a library that is not understood.
     ValueError
         A shape does not fit, the grid does not increase, u holds NaN, ``hold`` is given for a discrete
-        system, or t, dt, fs are over- or underspecified.
+        system, t, dt, fs are over- or underspecified, or a form cannot be had: chunked or convolution on an uneven
+        grid or with states, convolution of an infinite u or of a system that overflows.
 
     References
     ----------
@@ -102,16 +107,17 @@ def simulate(
             f"simulate needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}; "
             "build one with from_zpk, from_sos or ContinuousSystem(A, B, C, D), or take it with as_system"
         )
-    check_choice(form, _FORMS, "form")
     check_choice(gaps, _GAPS, "gaps")
+    form = _without_states(form, states)
     signal = as_input(u, system)
     state = as_state(x0, system)
-    broadcast_batch(system, signal, np.zeros(system.state_size) if state is None else state)
+    batch = broadcast_batch(system, signal, np.zeros(system.state_size) if state is None else state)
     if isinstance(system, DiscreteSystem):
-        grid, ran, piece = _discrete(system, signal, t, dt, fs, hold)
+        grid = discrete_grid(system, t, dt, fs, hold, signal.shape[-2])
+        ran, piece = system, _recurrence(system, grid, batch, form)
     else:
         grid, signal, gaps = _continuous_grid(system, signal, t, dt, fs, gaps)
-        ran, piece = _continuous(system, grid, hold)
+        ran, piece = _continuous(system, grid, hold, batch, form)
     y, final, x = _over_gaps(piece, signal, state, gaps, system, states)
     if np.ndim(u) == 1 and y.ndim == 2 and y.shape[-1] == 1:
         y = y[:, 0]
@@ -142,16 +148,24 @@ def as_input(u: Any, system: ContinuousSystem | DiscreteSystem) -> Array:
     return signal
 
 
+def _without_states(form: str, states: bool) -> str:
+    """The form asked for; the states at every sample are there in the recurrence only."""
+    check_choice(form, FORMS, "form")
+    if states and form not in ("auto", "recurrent"):
+        raise ValueError(f"states=True needs form='recurrent', which passes through every state, got form={form!r}")
+    return "recurrent" if states else form
+
+
 # --------------------------------------------------------------- discrete
 
 
-def _discrete(system: DiscreteSystem, u: Array, t: Any, dt: Any, fs: Any, hold: Any) -> tuple[Grid, Any, Piece]:
+def discrete_grid(system: DiscreteSystem, t: Any, dt: Any, fs: Any, hold: Any, length: int) -> Grid:
+    """Stamps of a discrete system, which has its own step."""
     if hold is not None:
         raise ValueError(
             f"hold={hold!r} belongs to continuous systems; this one is discrete already "
             f"(dt={system.dt}, method={system.method})"
         )
-    length = u.shape[-2]
     if dt is not None or fs is not None:
         step = as_step(dt, fs, what="simulate")
         if not same_step(step, system.dt):
@@ -159,12 +173,18 @@ def _discrete(system: DiscreteSystem, u: Array, t: Any, dt: Any, fs: Any, hold: 
                 f"the discrete system has its own dt={system.dt}, got {step}; leave it out, or rediscretize"
             )
     own = uniform_stamps(np.asarray(system.dt), length) if t is None else check_discrete_stamps(t, system, length)
+    return Grid(own, np.asarray(system.dt), None, np.zeros(0))
+
+
+def _recurrence(system: DiscreteSystem, grid: Grid, batch: tuple[int, ...], form: str) -> Piece:
+    chosen, *_ = choose(system, grid.t.shape[-1], int(np.prod(batch)), form)
 
     def piece(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
-        y, final, x = run(system, u[..., part, :], x0, keep=part.stop - part.start if states else 0)
+        keep = part.stop - part.start if states else 0
+        y, final, x = run_form(chosen, system, u[..., part, :], x0, keep=keep)
         return y, final, x if states else None
 
-    return Grid(own, np.asarray(system.dt), None, np.zeros(0)), system, piece
+    return piece
 
 
 # --------------------------------------------------------------- continuous
@@ -185,12 +205,15 @@ def _continuous_grid(
     return grid, u, gaps
 
 
-def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple[Any, Piece]:
+def _continuous(
+    system: ContinuousSystem, grid: Grid, hold: str | None, batch: tuple[int, ...], form: str
+) -> tuple[Any, Piece]:
     """What runs a piece of the record, and the system that does it."""
     hold = "zoh" if hold is None else hold
     check_choice(hold, tuple(HOLDS), "hold")
     rule = HOLDS[hold]
     if grid.dt is None:
+        refuse_uneven(form)
 
         def uneven(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
             start = np.zeros(system.state_size) if x0 is None else x0
@@ -201,20 +224,34 @@ def _continuous(system: ContinuousSystem, grid: Grid, hold: str | None) -> tuple
 
     digital, shift = with_shift(system, grid.dt, rule)
     shift = shift.swapaxes(-1, -2)
+    rows = int(np.prod(np.broadcast_shapes(batch, digital.batch_shape)))
+    chosen, *_ = choose(digital, grid.t.shape[-1], rows, form)
 
     def even(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
-        return _run_shifted(digital, shift, u[..., part, :], x0, states)
+        return _run_shifted(chosen, digital, shift, u[..., part, :], x0, states)
 
     return digital, even
 
 
-def _run_shifted(digital: DiscreteSystem, shift: Array, u: Array, x0: Any, states: bool) -> tuple[Array, Array, Any]:
+def refuse_uneven(form: str) -> None:
+    """Raise for a form that needs a kernel where there is none: on an uneven grid a system varies with time."""
+    if form not in ("auto", "recurrent"):
+        raise ValueError(
+            f"form={form!r} needs a system that is the same at every sample, and on an uneven grid none is; "
+            "use form='recurrent', or a uniform grid, dt="
+        )
+
+
+def _run_shifted(
+    form: str, digital: DiscreteSystem, shift: Array, u: Array, x0: Any, states: bool
+) -> tuple[Array, Array, Any]:
     """Run from a physical state to the physical state at the last stamp, w = x − γ B u at both ends."""
     start = np.zeros(digital.state_size) if x0 is None else x0
     if u.shape[-2] == 0:
-        y, final, x = run(digital, u, start)
+        y, final, x = run_form(form, digital, u, start)
         return y, final, x if states else None
-    y, _, w = run(digital, u, start - (u[..., :1, :] @ shift)[..., 0, :], keep=u.shape[-2] if states else 1)
+    start = start - (u[..., :1, :] @ shift)[..., 0, :]
+    y, _, w = run_form(form, digital, u, start, keep=u.shape[-2] if states else 1)
     x = w + u[..., u.shape[-2] - w.shape[-2] :, :] @ shift
     return y, x[..., -1, :], x if states else None
 

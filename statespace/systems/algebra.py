@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from statespace.arrays import Array, as_coefficients, refuse_foreign, same_step, shorten, warn_of_loss
-from statespace.structure import Cascade, Dense, Diagonal
+from statespace.structure import Cascade, Dense, Diagonal, DiagonalPlusLowRank, knows_poles
 from statespace.structure.matrices import blocks
 from statespace.systems.properties import realization
 
@@ -104,7 +104,8 @@ def parallel(first: S, second: Any, *others: Any) -> S:
     Returns
     -------
     system
-        The states of ``first`` lead; diagonal systems stay diagonal, and known poles are kept.
+        The states of ``first`` lead; diagonal systems stay diagonal, diagonal plus low-rank ones are that too, their
+        ranks added, and known poles are kept.
 
     Raises
     ------
@@ -370,14 +371,37 @@ def _side_by_side(first: Any, second: Any) -> tuple[Any, tuple[Array, Array, Arr
     if diagonal and first.A.pairs == second.A.pairs:
         poles = _stack(first.A.diagonal, second.A.diagonal, axis=-1, core=1)
         return Diagonal(poles, first.A.pairs), (first.B, first.C, second.B, second.C)
+    if _is_low_rank(first.A, second.A):
+        return _both_ranks(first, second), (first.B, first.C, second.B, second.C)
     (a1, b1, c1, _), (a2, b2, c2, _) = realization(first), realization(second)
     return _dense(blocks(a1, None, None, a2), first, second), (b1, c1, b2, c2)
 
 
+def _is_low_rank(first: Any, second: Any) -> bool:
+    """Whether two structures, one of them diagonal plus low rank, are so together; stored pairs are not."""
+    fits = [isinstance(a, DiagonalPlusLowRank) or (isinstance(a, Diagonal) and not a.pairs) for a in (first, second)]
+    return all(fits) and not (isinstance(first, Diagonal) and isinstance(second, Diagonal))
+
+
+def _both_ranks(first: Any, second: Any) -> DiagonalPlusLowRank:
+    """Block-diagonal factors beside the diagonals of both; a Diagonal has rank 0."""
+    none = [np.zeros((s.n_states, 0)) for s in (first, second)]
+    p, q = ([getattr(s.A, name, zero) for s, zero in zip((first, second), none, strict=True)] for name in "PQ")
+    diag = _stack(first.A.diagonal, second.A.diagonal, axis=-1, core=1)
+    return DiagonalPlusLowRank(
+        diag, blocks(p[0], None, None, p[1]), blocks(q[0], None, None, q[1]), _known_poles(first, second)
+    )
+
+
 def _dense(a: Array, first: Any, second: Any) -> Dense:
-    """A block-triangular matrix has the poles of its blocks; they are kept where they were given."""
-    known = [not isinstance(s.A, Dense) or s.A.known_poles is not None or s.n_states == 0 for s in (first, second)]
-    return Dense(a, _stack(first.poles, second.poles, axis=-1, core=1) if all(known) else None)
+    """A block-triangular matrix has the poles of its blocks."""
+    return Dense(a, _known_poles(first, second))
+
+
+def _known_poles(first: Any, second: Any) -> Array | None:
+    """The poles of both, where they were given."""
+    known = [knows_poles(s.A) or s.n_states == 0 for s in (first, second)]
+    return _stack(first.poles, second.poles, axis=-1, core=1) if all(known) else None
 
 
 def _stack(first: Array, second: Array, axis: int, core: int = 2) -> Array:

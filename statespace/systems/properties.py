@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statespace.arrays import Array
-from statespace.structure import Cascade, Dense, Diagonal
+from statespace.structure import Cascade, Diagonal, knows_poles
 from statespace.structure.matrices import invariant_zeros, is_singular, transfer_at_pole
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _at_poles(h: Array, system: _System, s: Array) -> Array:
 def dc_gain(system: _System, point: float) -> Array:
     """Transfer matrix at zero frequency, also where rounding hides that the matrix is singular there."""
     h = np.array(transfer(system, np.full((1,) * len(system.batch_shape), point, complex)))
-    if isinstance(system.A, Dense) and system.A.known_poles is None:
+    if not knows_poles(system.A):
         a, b, c, d = (np.broadcast_to(m, h.shape[:-2] + m.shape[-2:]) for m in realization(system))
         matrices = point * np.eye(a.shape[-1]) - a
         singular = is_singular(matrices)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 import numpy as np
 
 from statespace.arrays import Array, FrozenArrays, as_coefficients, as_step, frozen, shorten
-from statespace.structure import Cascade, DelayLine, Dense, Diagonal, Structure
+from statespace.structure import Cascade, DelayLine, Dense, Diagonal, DiagonalPlusLowRank, Structure
 from statespace.systems import algebra, properties, show
 
 # What people from other libraries type on a system, and what it is called here.
@@ -47,6 +47,10 @@ _METHODS_ELSEWHERE = {
     "filtfilt": "statespace.filtfilt(system, x, axis=...)",
     "modal": "statespace.modal(system)",
     "save": "statespace.save(system, path)",
+    "kernel": "statespace.kernel(system, length)",
+    "lift": "statespace.lift(system, M)",
+    "stream": "statespace.Stream(system)",
+    "markov": "statespace.kernel(system, length)",
     "to_ss": "nothing: it is a state space already",
     "Ts": "system.dt",
     "shape": "(system.n_outputs, system.n_inputs), and system.batch_shape",
@@ -217,7 +221,7 @@ class ContinuousSystem(_System):
 
     Parameters
     ----------
-    A : array_like (..., n, n), or Dense, Diagonal, Cascade
+    A : array_like (..., n, n), or Dense, Diagonal, DiagonalPlusLowRank, Cascade
         State matrix. Batch axes lead, and broadcast between the four matrices.
     B : array_like, (..., n, m)
         Input matrix; not given with a Cascade, which implies B, C and D.
@@ -272,7 +276,7 @@ class DiscreteSystem(_System):
 
     Parameters
     ----------
-    A : array_like (..., n, n), or Dense, Diagonal, Cascade, DelayLine
+    A : array_like (..., n, n), or Dense, Diagonal, DiagonalPlusLowRank, Cascade, DelayLine
         State matrix. Batch axes lead, and broadcast between the four matrices and dt.
     B, C, D : array_like
         Input (..., n, m), output (..., p, n) and feedthrough (..., p, m) matrices, as in ContinuousSystem.
@@ -364,7 +368,7 @@ def _matrices(a: Any, b: Any, c: Any, d: Any) -> tuple[Structure, tuple[Array, A
         return a, a.realization()[1:]
     if b is None or c is None:
         raise ValueError(f"{'B' if b is None else 'C'} is missing; a system needs A (n, n), B (n, m) and C (p, n)")
-    if not isinstance(a, (Dense, Diagonal, DelayLine)):
+    if not isinstance(a, (Dense, Diagonal, DelayLine, DiagonalPlusLowRank)):
         a = Dense(_square(a))
     n = a.state_size
     d_given = None if d is None else as_coefficients(d, "D")

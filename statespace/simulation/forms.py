@@ -1,0 +1,176 @@
+"""The forms of a run: the recurrence, blocks of M steps, one convolution. One system, the same numbers.
+
+recurrent     x⁺ = A x + B u,  y = C x + D u                        sample by sample, the same bits under any split
+chunked       x⁺ = A^M x + R u_block,  y_block = O x + T u_block      matrix products over all blocks at once
+convolution   y = h ∗ u + C A^k x_0                                  h = kernel(system, L), by FFT
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from statespace.arrays import Array
+from statespace.kernels.convolution import fft_convolved
+from statespace.kernels.lifting import Blocks, blocks, toeplitz
+from statespace.kernels.samples import kernel
+from statespace.scan import Run, broadcast_batch, refuse_complex_on_pairs, run, state_and_output_types
+from statespace.structure import Cascade, Diagonal
+from statespace.systems import DiscreteSystem
+
+
+def run_form(form: str, system: DiscreteSystem, u: Array, x0: Array | None, *, keep: int = 0) -> Run:
+    """Run u (..., L, m) from x0 in a form; ``keep`` is the number of last states wanted, 0 or 1 but for recurrent."""
+    if form == "recurrent":
+        return run(system, u, x0, keep=keep)
+    whole = chunked if form == "chunked" else convolved
+    if not keep or u.shape[-2] == 0:
+        return whole(system, u, x0)
+    # The state before the last sample: that sample is one step of the recurrence.
+    before = whole(system, u[..., :-1, :], x0)
+    last = run(system, u[..., -1:, :], before.final, keep=1)
+    return Run(np.concatenate([before.y, last.y], axis=-2), last.final, last.states)
+
+
+def block_length(system: DiscreteSystem) -> int:
+    """M that costs least, M·p·m + n²/M products a sample, as a power of two from 32 (short products pay for calls)."""
+    best = system.n_states / max(1.0, (system.n_outputs * system.n_inputs) ** 0.5)
+    return int(2 ** np.clip(np.round(np.log2(max(best, 1.0))), 5, 8))
+
+
+# --------------------------------------------------------------- chunked
+
+
+def chunked(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
+    """Run blocks of M samples, each from zero and all at once; one small state passes between them.
+
+    Samples after the last whole block, and everything from the block with the first NaN or infinity on, run by the
+    recurrence: T has zeros for the future, and 0·NaN is NaN.
+    """
+    M = block_length(system)
+    count = _finite_length(u) // M
+    if count == 0:
+        return run(system, u, x0)
+    refuse_complex_on_pairs(system, u)
+    parts = blocks(system, M)
+    x0 = np.zeros(system.state_size) if x0 is None else x0
+    batch = broadcast_batch(system, u, x0)
+    state_type, out_type = state_and_output_types(system, u, x0)
+    head = _in_blocks(u, count, M)
+    x = _block_states(system, parts, head, x0, state_type)  # (..., count + 1, n)
+    y = np.empty((*batch, u.shape[-2], system.n_outputs), out_type)
+    answer = _seen(system, parts, x[..., :-1, :]) + head @ toeplitz(kernel(system, M)).swapaxes(-1, -2)
+    y[..., : count * M, :] = answer.reshape(*answer.shape[:-2], count * M, system.n_outputs)
+    rest = run(system, u[..., count * M :, :], x[..., -1, :])
+    y[..., count * M :, :] = rest.y
+    return Run(y, rest.final, rest.states)
+
+
+def _finite_length(u: Array) -> int:
+    """Samples before the first that holds NaN or infinity."""
+    finite = np.isfinite(u)
+    if finite.all():
+        return u.shape[-2]
+    return int(np.argmin(finite.all(axis=(*range(u.ndim - 2), -1))))
+
+
+def _in_blocks(u: Array, count: int, M: int) -> Array:
+    """(..., L, m) as (..., count, M·m) in double."""
+    head = u[..., : count * M, :]
+    return head.reshape(*u.shape[:-2], count, M * u.shape[-1]).astype(np.result_type(u, np.float64), copy=False)
+
+
+def _block_states(system: DiscreteSystem, parts: Blocks, head: Array, x0: Array, state_type: Any) -> Array:
+    """State before each block and after the last: v = R u_block for all blocks, then x⁺ = A^M x + v."""
+    r = parts.reach[..., ::-1, :, :].swapaxes(-1, -2)  # (..., M, m, n), the last input first applied
+    r = np.ascontiguousarray(r.reshape(*r.shape[:-3], head.shape[-1], r.shape[-1]))
+    # Pairs: a real product of twice the columns.
+    v = (head @ r.view(np.float64)).view(np.complex128) if system.stores_pairs else head @ r
+    batch = broadcast_batch(system, head, x0)
+    v = np.broadcast_to(v, (*batch, *v.shape[-2:])).astype(state_type)
+    x0 = np.broadcast_to(x0, (*batch, x0.shape[-1])).astype(state_type)
+    return _passed(system, parts, v, x0)
+
+
+def _passed(system: DiscreteSystem, parts: Blocks, v: Array, x0: Array) -> Array:
+    """x_{j+1} = A^M x_j + v_j, all states (..., count + 1, n)."""
+    n = system.state_size
+    if isinstance(system.A, Diagonal):
+        step: Any = Diagonal(parts.power)
+    else:
+        step = parts.power
+    passing = DiscreteSystem(step, np.eye(n), np.zeros((0, n)), dt=system.dt)
+    result = run(passing, v, x0, keep=v.shape[-2])
+    return np.concatenate([result.states, result.final[..., None, :]], axis=-2)
+
+
+def _seen(system: DiscreteSystem, parts: Blocks, x: Array) -> Array:
+    """O x for all blocks, (..., count, M·p)."""
+    M, p, n = parts.seen.shape[-3:]
+    o = np.ascontiguousarray(parts.seen.reshape(*parts.seen.shape[:-3], M * p, n))
+    if system.stores_pairs:  # 2·Re(O x) = 2 Re O Re x − 2 Im O Im x
+        o = 2.0 * o.conj()
+        return np.ascontiguousarray(x).view(np.float64) @ o.view(np.float64).swapaxes(-1, -2)
+    return x @ o.swapaxes(-1, -2)
+
+
+# --------------------------------------------------------------- convolution
+
+
+def convolved(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
+    """Convolve with the kernel, add what the starting state does, and find the final state by blocks."""
+    if not np.isfinite(u).all():
+        raise ValueError(
+            "form='convolution' needs a finite u: an FFT would spread infinity over the whole record; "
+            "form='recurrent' passes it on from its sample"
+        )
+    length = u.shape[-2]
+    if length == 0:
+        return run(system, u, x0)
+    refuse_complex_on_pairs(system, u)
+    start = np.zeros(system.state_size) if x0 is None else x0
+    batch = broadcast_batch(system, u, start)
+    y = fft_convolved(u, kernel(system, length))
+    if start.any():
+        y = y + chunked(system, np.zeros((length, system.n_inputs), u.dtype), start).y
+    if y.shape[:-2] != batch:  # a batch of states, all of them zero
+        y = np.array(np.broadcast_to(y, (*batch, *y.shape[-2:])))
+    y = y.astype(state_and_output_types(system, u, start)[1], copy=False)
+    return Run(y, _final_state(system, u, start), np.zeros((*y.shape[:-2], 0, system.state_size)))
+
+
+def _final_state(system: DiscreteSystem, u: Array, x0: Array) -> Array:
+    """State after the last sample, by blocks and without an output."""
+    M = block_length(system)
+    count = u.shape[-2] // M
+    blind = system
+    if not isinstance(system.A, Cascade):  # which comes with the one output that it has
+        blind = DiscreteSystem(system.A, system.B, np.zeros((0, system.state_size)), dt=system.dt)
+    if count:
+        state_type, _ = state_and_output_types(system, u, x0)
+        x0 = _block_states(system, blocks(blind, M), _in_blocks(u, count, M), x0, state_type)[..., -1, :]
+    return run(blind, u[..., count * M :, :], x0).final
+
+
+# --------------------------------------------------------------- how far they agree
+
+
+def error_bound(system: DiscreteSystem, length: int) -> Array:
+    """What two forms may differ by, relative to the largest output: 8·eps·κ·min(L, 1/(1 − ρ)), (...).
+
+    κ = max_j ‖C A^j‖·‖B‖ / max|h| over the run, seen from the unit states in the stored coordinates: how much more
+    the states hold than is ever seen of them. Every step rounds the state, min(L, 1/(1 − ρ)) steps are remembered
+    at a time, and an FFT adds eps·log₂(L), which the 8 covers.
+    """
+    radius = np.abs(system.poles).max(axis=-1, initial=0.0)
+    memory = np.minimum(length, 1.0 / np.maximum(1.0 - radius, 1.0 / length))
+    steps = int(min(length, 5 * np.max(memory) + 2 * system.n_states, 2**15))  # where the largest of ‖C A^j‖ lies
+    n, batch = system.state_size, (1,) * len(system.batch_shape)
+    unit = np.eye(n).reshape(n, *batch, n)
+    starts = np.concatenate([unit, 1j * unit]) if system.stores_pairs else unit
+    seen = run(system, np.zeros((steps, system.n_inputs)), starts).y  # (n, ..., steps, p)
+    held = np.sqrt((np.abs(seen) ** 2).sum(axis=(0, -1))).max(axis=-1)
+    largest = np.abs(kernel(system, steps)).max(axis=(-3, -2, -1), initial=0.0)
+    kappa = held * np.linalg.norm(system.B, axis=(-2, -1)) / np.where(largest > 0, largest, np.inf)
+    return np.asarray(8 * np.finfo(float).eps * np.maximum(kappa, 1.0) * memory)
