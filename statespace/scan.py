@@ -61,6 +61,15 @@ def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int 
     return Run(y, final.reshape(*rows.batch, system.state_size), states)
 
 
+def without_remnants(x: Array, system: DiscreteSystem) -> Array:
+    """States of a run without input, 0 where they are gone: what follows are subnormal numbers, a hundred times slower.
+
+    Gone is 1e-290 of what the inputs drive; below that size of B itself nothing is cut.
+    """
+    limit = 1e-290 * min(1.0, float(np.abs(system.B).max(initial=0.0)))
+    return np.where(np.abs(x) < limit, 0.0, x)
+
+
 def _engine(system: DiscreteSystem) -> Any:
     if isinstance(system.A, Cascade):
         return _cascade

@@ -130,6 +130,14 @@ def test_a_complex_kernel_makes_the_answer_complex():
     assert ss.convolve(np.ones(3, np.float32), [1j, 1.0]).dtype == np.complex64
 
 
+def test_large_and_small_numbers_are_in_range():
+    """What over- and underflows in a transform, though not in the answer."""
+    assert np.allclose(ss.convolve([1e302, 1.0, 2.0], [1.0, 1e-5])[:2], [1e302, 1e297], rtol=1e-10)  # of the largest
+    assert np.allclose(ss.convolve(np.full(3, 1e-305), [1.0, 2.0]), [1e-305, 3e-305, 3e-305], rtol=1e-12, atol=0)
+    assert np.allclose(ss.convolve([1e-250, 1e-250], [1e250, 1e250]), [1.0, 2.0], rtol=1e-12)
+    assert np.allclose(ss.convolve([1e-250j, 1e-250], [1e250, 1e250]), [1j, 1 + 1j], rtol=1e-12)
+
+
 def test_shapes_in_and_out():
     assert ss.convolve(np.ones(5), np.ones((3, 1, 1))).shape == (5,)
     assert ss.convolve(np.ones((5, 1)), np.ones(3)).shape == (5, 1)

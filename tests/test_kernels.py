@@ -132,6 +132,19 @@ def test_a_long_kernel_goes_on_where_a_block_ends():
         assert abs(h / 0.999 ** np.arange(19_999) - 1).max() < 20_000 * EPS
 
 
+def test_small_inputs_keep_their_samples():
+    """States of 1e-295 that an output of 1e295 shows are not gone."""
+    for a in (ss.Dense([[0.9999]]), ss.DiagonalPlusLowRank([0.9999], [[0.0]], [[0.0]])):
+        h = ss.kernel(ss.DiscreteSystem(a, [[1e-295]], [[1e295]], dt=1.0), 20_000)[1:, 0, 0]
+        assert abs(h / 0.9999 ** np.arange(19_999) - 1).max() < 20_000 * EPS
+
+
+def test_no_inputs_and_no_outputs():
+    for b, c in ((np.ones((2, 0)), np.ones((1, 2))), (np.ones((2, 1)), np.ones((0, 2)))):
+        for a in (ss.Diagonal([0.5, 0.25]), ss.Dense(np.eye(2) / 2), ss.Diagonal([0.5j, 0.25], pairs=True)):
+            assert ss.kernel(ss.DiscreteSystem(a, b, c, dt=1.0), 5).shape == (5, len(c), b.shape[1])
+
+
 def test_small_powers_keep_their_digits():
     h = ss.kernel(ss.DiscreteSystem(ss.Diagonal([0.1]), [[1.0]], [[1.0]], dt=1.0), 280)[1:, 0, 0]
     assert h[250] == pytest.approx(float(Fraction(0.1) ** 250), rel=4 * EPS)

@@ -395,6 +395,14 @@ def test_a_batch_has_one_order_and_each_its_own_kernel():
     np.testing.assert_array_equal(found.system.A.matrix[0, 0, :3, :3], alone.system.A.matrix)
 
 
+def test_a_small_kernel_of_a_batch_is_not_overlooked():
+    """The miss of each is measured by its own peak."""
+    good = 0.5 ** np.arange(40.0)
+    bent = 1e-6 * np.append(good[:-1], 1e-3)
+    with pytest.warns(ss.AccuracyWarning, match=r"differs from h by 1\.0e-03 of its peak"):
+        ss.realize(np.stack([good, bent])[..., None, None], dt=1.0)
+
+
 def test_a_batch_shares_its_delay():
     h = np.zeros((2, 60, 1, 1))
     h[0, 4:, 0, 0], h[1, 6:, 0, 0] = 0.9 ** np.arange(56.0), 0.8 ** np.arange(54.0)

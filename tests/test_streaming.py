@@ -233,6 +233,10 @@ def test_settling_sees_a_late_answer():
     loop[0, -1] = 0.5  # y_k = u_k + 0.5 y_{k−100}
     comb = ss.DiscreteSystem(loop, np.eye(100)[:, :1], loop[:1], [[1.0]], dt=1.0)
     assert ss.settling_samples(comb, 0.01) == 6 * 100 + 1
+    row = 0.99 * np.eye(60) + 0.01 * np.eye(60, k=-1)  # an echo through sixty poles in a row, beside the direct way
+    echo = ss.DiscreteSystem(ss.Dense(row, np.full(60, 0.99)), 0.01 * np.eye(60, 1), np.eye(60)[-1:], [[1.0]], dt=1.0)
+    assert ss.settling_samples(echo, 1e-2) > 6000
+    assert ss.settling_samples(1e306 * weak, 1e-3) == ss.settling_samples(weak, 1e-3)
     assert ss.settling_samples(ss.from_zpk([], [], 3.0, dt=1.0)) == 1
     assert ss.settling_samples(0 * ss.from_zpk([], [0.5], 3.0, dt=1.0)) == 0
 

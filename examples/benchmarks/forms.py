@@ -35,6 +35,10 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, NumPy {np.__version__}"
+
+
 def dense(n: int) -> ss.DiscreteSystem:
     """A stable dense system of n states, one input and one output."""
     rng = np.random.default_rng(n)
@@ -76,6 +80,7 @@ def draw(results: dict[str, dict[str, list[float]]], path: str) -> None:
         ax.grid(axis="y", alpha=0.3)
     axes[0].set_ylabel("time per sample in ns")
     axes[0].legend(frameon=False)
+    figure.supxlabel(f"medians of {ROUNDS} runs on {machine()}", fontsize=8, color="0.4", x=0.99, ha="right")
     figure.savefig(path, dpi=150)
     print(f"picture: {path}")
 
@@ -132,7 +137,7 @@ def realization() -> None:
 
 
 def main() -> None:
-    print(f"{os.cpu_count()} cores, {platform.machine()}, NumPy {np.__version__}")
+    print(machine())
     results = {}
     for name, (rows, length) in CASES.items():
         print(name)

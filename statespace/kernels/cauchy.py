@@ -14,7 +14,7 @@ import numpy as np
 from scipy import fft
 
 from statespace.arrays import Array
-from statespace.scan import run
+from statespace.scan import run, without_remnants
 from statespace.structure.low_rank import adjoint
 from statespace.systems import DiscreteSystem
 
@@ -23,7 +23,6 @@ from statespace.systems import DiscreteSystem
 _SHRINKS = 1.0
 _NUMBERS = 2**16  # of the Cauchy matrix at a time: 1 MB, which stays in the cache
 _STATES = 2**20  # numbers in the states of one block of the recurrence
-_GONE = 1e-290  # a state below this is over: what follows are subnormal numbers, a hundred times slower to add
 _KNOWN = 8  # first samples that are compared
 
 
@@ -65,7 +64,7 @@ def recurred(system: DiscreteSystem, length: int) -> Array:
         count = min(size, length - first)
         _, x, states = run(free, np.zeros((count, 0)), x, keep=count)
         h[..., first : first + count, :, :] = np.moveaxis(states @ system.C.swapaxes(-1, -2), 0, -1)
-        x = np.where(np.abs(x) < _GONE, 0.0, x)
+        x = without_remnants(x, system)
         if not x.any():
             break
     return h

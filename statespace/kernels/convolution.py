@@ -134,7 +134,8 @@ def _as_kernel(h: Any) -> Array:
     if samples.ndim == 2 or samples.ndim == 0:
         raise ValueError(
             f"h must be a kernel, (..., K, p, m) or (K,) for one channel, got h.shape={samples.shape}; "
-            "write h[:, None, None] for one channel, h[:, :, None] for outputs of one input, (time, output)"
+            "write h[:, None, None] for one channel, h[:, :, None] for outputs of one input, (time, output), "
+            "h[..., None, None] for a batch of kernels, (channel, time)"
         )
     samples = samples[:, None, None] if samples.ndim == 1 else samples
     if samples.shape[-3] < 1:
@@ -154,13 +155,28 @@ def fft_convolved(u: Array, h: Array) -> Array:
     y = np.zeros((*batch, length, p), np.result_type(u.dtype, np.complex64 if is_complex else np.float32))
     if not y.size or m == 0:
         return y
-    h = h[..., :length, :, :]
+    u, h = _within_range(u, h[..., :length, :, :])
     size = _transform_size(length, h.shape[-3])
     ours = h.reshape(*(1,) * (len(batch) + 3 - h.ndim), *h.shape)
     theirs = u.reshape(*(1,) * (len(batch) + 2 - u.ndim), *u.shape)
     for part in _parts(batch, size * max(p, m)):
         _add_blocks(theirs[_own(part, theirs)], ours[_own(part, ours)], y[part], size, real=not is_complex)
     return y
+
+
+def _within_range(u: Array, h: Array) -> tuple[Array, Array]:
+    """Both with half of what they are large or small by, a power of two: transforms neither over- nor underflow."""
+    a, b = (int(np.frexp(_peak(x))[1]) for x in (u, h))
+    if max(abs(a), abs(b)) < 256:
+        return u, h
+    shift = (b - a) // 2
+    return u.astype(np.result_type(u, np.float64)) * 2.0**shift, h * 2.0**-shift
+
+
+def _peak(x: Array) -> float:
+    """Largest real or imaginary part, without another array as large."""
+    parts = (x.real, x.imag) if x.dtype.kind == "c" else (x,)
+    return max(float(max(part.max(), -part.min())) for part in parts)
 
 
 def _transform_size(length: int, taps: int) -> int:

@@ -3,13 +3,15 @@
 Cost is time in ns, counted in products and measured once (2 cores with AVX2 at 2.45 GHz; the ratios are what counts).
 In complex arithmetic a product of matrices takes five times as long, a transform twice.
 
-    recurrent      samples · rows · (fixed + each · products of one step)           fixed, each by structure
-    chunked        0.6 ms + samples · rows · (4 + 0.1 · (M p m + n (p + m) + 2 n²/M))
-    convolution    0.6 ms + samples · (m · recurrent of one system + 15 p m) · systems     the kernel, once a system
-                   + samples · rows · (12 + 15 (p + m) + 0.1 · n (m + 2 n/M))              transforms, final state
+    recurrent      samples · rows · step                                                step = fixed + each · products
+    chunked        0.6 ms + systems · M (n + m) · step                                   A^M, R, O: unit states
+                   + samples · rows · (4 + 0.1 · (M p m + n (p + m) + 2 n²/M))
+    convolution    0.6 ms + systems · samples · m (step + 15 p)                          the kernel, once a system
+                   + samples · rows · (12 + 15 (p + m) + 0.1 · n (m + 2 n/M))            transforms, final state
 
-``form="auto"`` takes the recurrence, unless another form costs less than half of it and the system is stable, with
-powers that stay bounded over a block: then the cheapest.
+``form="auto"`` takes the recurrence, unless chunks cost less than half of it and the system is stable; M is short
+enough that powers of A stay bounded over a block. It never convolves by itself: an FFT knows an output to rounding of
+the largest, the others each to its own, which counts where a signal dies away.
 """
 
 from __future__ import annotations
@@ -19,16 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, check_choice
-from statespace.kernels.lifting import blocks
-from statespace.simulation.forms import block_length
+from statespace.arrays import check_choice
+from statespace.simulation.forms import best_block_length, block_length
 from statespace.structure import Cascade, DelayLine, Diagonal, DiagonalPlusLowRank
-from statespace.structure.matrices import balanced, norm1
 from statespace.systems import DiscreteSystem
 
 FORMS = ("auto", "recurrent", "chunked", "convolution")
 _SETUP = 6e5  # ns of the calls that a form of matrix products makes
-_BOUNDED = 100.0  # ‖A^M‖ after balancing; more would cost two digits
 
 
 @dataclass(frozen=True)
@@ -80,28 +79,28 @@ def choose(system: DiscreteSystem, length: int, rows: int, form: str) -> tuple[s
     estimates = costs(system, length, rows)
     if form != "auto":
         return form, "as asked", estimates
-    best = min(estimates, key=lambda name: estimates[name])
-    if best == "recurrent" or 2 * estimates[best] > estimates["recurrent"]:
-        return "recurrent", "no other form costs less than half of it", estimates
-    gain = f"it costs {estimates[best] / estimates['recurrent']:.2g} of the recurrence"
+    if 2 * estimates["chunked"] > estimates["recurrent"]:
+        return "recurrent", "chunks do not cost less than half of it", estimates
     if not np.all(system.is_stable):
-        return "recurrent", f"{best} would cost less, but the system is not stable", estimates
-    if best == "chunked" and not _powers_stay_bounded(system):
-        return "recurrent", "chunked would cost less, but powers of A grow within a block", estimates
-    return best, gain, estimates
+        return "recurrent", "chunks would cost less, but the system is not stable", estimates
+    estimates = costs(system, length, rows, block_length(system))
+    if 2 * estimates["chunked"] > estimates["recurrent"]:
+        return "recurrent", "chunks would cost less, but powers of A grow within a block", estimates
+    return "chunked", f"it costs {estimates['chunked'] / estimates['recurrent']:.2g} of the recurrence", estimates
 
 
-def costs(system: DiscreteSystem, length: int, rows: int) -> dict[str, float]:
-    """Estimated seconds of each form."""
+def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = None) -> dict[str, float]:
+    """Estimated seconds of each form, in blocks of the best length or of another."""
     n, m, p = system.n_states, system.n_inputs, system.n_outputs
-    systems, M = int(np.prod(system.batch_shape)), block_length(system)
+    systems, M = int(np.prod(system.batch_shape)), block or best_block_length(system)
     step = _step(system)
+    unit_runs = 0.0 if isinstance(system.A, Diagonal) else systems * M * (n + m) * step
     product, transform = (0.5, 30) if system.is_complex else (0.1, 15)
     chunk = 4 + product * (M * p * m + n * (p + m) + 2 * n * n / M)
     per_row = 12 + transform * (p + m) + product * n * (m + 2 * n / M)
     time = {
         "recurrent": length * rows * step,
-        "chunked": _SETUP + length * rows * chunk,
+        "chunked": _SETUP + unit_runs + length * rows * chunk,
         "convolution": _SETUP + length * (systems * m * (step + transform * p) + rows * per_row),
     }
     return {name: 1e-9 * value for name, value in time.items()}
@@ -120,11 +119,3 @@ def _step(system: DiscreteSystem) -> float:
         return 60 + 1.4 * n * (m + p + 2 * system.A.P.shape[-1])
     products = (n + m) * (n + p)
     return 10 + 1.0 * products if system.is_complex else 6 + 0.085 * products
-
-
-def _powers_stay_bounded(system: DiscreteSystem) -> bool:
-    """Whether ‖A^M‖ is moderate in the units that suit the states best."""
-    if isinstance(system.A, Diagonal):
-        return True
-    power: Array = blocks(system, block_length(system)).power
-    return bool(np.isfinite(power).all() and np.all(norm1(balanced(power)[0]) <= _BOUNDED))

@@ -62,7 +62,7 @@ def explain(
     >>> spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
     >>> said = ss.explain(spring, np.ones(1000), dt=0.1)
     >>> said.form, said.why
-    ('recurrent', 'no other form costs less than half of it')
+    ('recurrent', 'chunks do not cost less than half of it')
     >>> sorted(said.costs)
     ['chunked', 'convolution', 'recurrent']
     """

@@ -16,8 +16,11 @@ from statespace.kernels.convolution import fft_convolved
 from statespace.kernels.lifting import Blocks, blocks, toeplitz
 from statespace.kernels.samples import kernel
 from statespace.scan import Run, broadcast_batch, refuse_complex_on_pairs, run, state_and_output_types
-from statespace.structure import Cascade, Diagonal
+from statespace.structure import Cascade, DelayLine, Diagonal
+from statespace.structure.matrices import balanced
 from statespace.systems import DiscreteSystem
+
+_BOUNDED = 10.0  # ‖A^j‖ after balancing
 
 
 def run_form(form: str, system: DiscreteSystem, u: Array, x0: Array | None, *, keep: int = 0) -> Run:
@@ -33,10 +36,28 @@ def run_form(form: str, system: DiscreteSystem, u: Array, x0: Array | None, *, k
     return Run(np.concatenate([before.y, last.y], axis=-2), last.final, last.states)
 
 
-def block_length(system: DiscreteSystem) -> int:
+def best_block_length(system: DiscreteSystem) -> int:
     """M that costs least, M·p·m + n²/M products a sample, as a power of two from 32 (short products pay for calls)."""
     best = system.n_states / max(1.0, (system.n_outputs * system.n_inputs) ** 0.5)
     return int(2 ** np.clip(np.round(np.log2(max(best, 1.0))), 5, 8))
+
+
+def block_length(system: DiscreteSystem) -> int:
+    """The best M, or the longest power of two below it over which ‖A‖, ‖A²‖, ‖A⁴‖, … stay bounded.
+
+    A block adds what its start and its inputs make of it. Where powers of A grow before they decay, as those of a
+    companion matrix do, both are large and cancel: a band-pass of order 12 lost four digits in blocks of 256.
+    """
+    most = best_block_length(system)
+    if isinstance(system.A, (Diagonal, DelayLine)) or system.n_states == 0:
+        return most
+    power, _ = balanced(np.asarray(system.A))
+    length = 1
+    while length <= most:
+        if not np.all(np.linalg.norm(power, 2, axis=(-2, -1)) <= _BOUNDED):
+            return max(1, length // 2)
+        power, length = power @ power, 2 * length
+    return most
 
 
 # --------------------------------------------------------------- chunked
@@ -50,7 +71,7 @@ def chunked(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
     """
     M = block_length(system)
     count = _finite_length(u) // M
-    if count == 0:
+    if count == 0 or M == 1:
         return run(system, u, x0)
     refuse_complex_on_pairs(system, u)
     parts = blocks(system, M)
@@ -143,7 +164,7 @@ def convolved(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
 def _final_state(system: DiscreteSystem, u: Array, x0: Array) -> Array:
     """State after the last sample, by blocks and without an output."""
     M = block_length(system)
-    count = u.shape[-2] // M
+    count = u.shape[-2] // M if M > 1 else 0
     blind = system
     if not isinstance(system.A, Cascade):  # which comes with the one output that it has
         blind = DiscreteSystem(system.A, system.B, np.zeros((0, system.state_size)), dt=system.dt)

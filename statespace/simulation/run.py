@@ -62,8 +62,8 @@ def simulate(
     form : {"auto", "recurrent", "chunked", "convolution"}
         How to run it on a uniform grid; the answer is the same to rounding, the final state too. "recurrent" goes
         sample by sample: any split of u gives the same bits. "chunked" takes blocks of samples by matrix products.
-        "convolution" sends u through the kernel by FFT. "auto" is recurrent unless another form costs less than
-        half; `explain` says which and why.
+        "convolution" sends u through the kernel by FFT. "auto" is recurrent, or chunked where that costs less
+        than half; `explain` says which and why.
     gaps : {"raise", "drop", "reset"}
         What NaN in u means. "raise": an error. "drop": those stamps are left out, of t and y too, and the
         (continuous) system runs over the longer interval. "reset": y is NaN there and the state starts again

@@ -57,15 +57,17 @@ def settling_samples(system: DiscreteSystem, tol: float = 1e-6) -> int:
     check_discrete(system, "settling_samples")
     if not isinstance(tol, (int, float, np.number)) or isinstance(tol, bool) or not 0 < tol < 1:
         raise ValueError(f"tol must lie between 0 and 1, got {shorten(tol)}")
-    radius = float(np.abs(system.poles).max(initial=0.0))
+    radii = np.abs(system.poles)
+    radius = float(radii.max(initial=0.0))
     if not np.all(system.is_stable):
         raise ValueError(
             f"the system does not settle: it is not stable, its largest pole has modulus {radius:.9g}; an integrator "
             "remembers everything"
         )
-    length = _horizon(radius, system.n_states, float(tol))
+    length = _horizon(radii, float(tol))
     while length <= _MOST:
         size = np.abs(kernel(system, length))
+        size = size / (size.max(initial=0.0) or 1.0)  # sums of very large gains overflow
         left = _tails(size)  # (..., L + 1, p, m)
         if np.all(left[..., length // 2, :, :] <= _BEYOND * tol * left[..., 0, :, :]):
             enough = (left <= tol * left[..., :1, :, :]).all(axis=(*range(left.ndim - 3), -2, -1))
@@ -77,10 +79,15 @@ def settling_samples(system: DiscreteSystem, tol: float = 1e-6) -> int:
     )
 
 
-def _horizon(radius: float, n_states: int, tol: float) -> int:
-    """Twice the samples that the slowest pole takes to decay beyond the tolerance; enough for every state to show."""
-    decay = math.log(0.1 * _BEYOND * tol) / math.log(radius) if 0 < radius < 1 else 0.0
-    return int(min(max(64, 2 * n_states + 2, 2 * math.ceil(decay)), _MOST))
+def _horizon(radii: Array, tol: float) -> int:
+    """Twice what all poles in a row take to answer, Σ 1/−log|λ|, and the slowest to decay beyond the tolerance.
+
+    Sixty equal poles in a row are silent for sixty time constants. Enough for every state to show in any case.
+    """
+    rates = -np.log(np.maximum(radii, 1e-300))
+    answer = float((1.0 / rates).sum(axis=-1).max(initial=0.0))
+    decay = -math.log(0.1 * _BEYOND * tol) / float(rates.min(initial=np.inf))
+    return int(min(max(64, 2 * radii.shape[-1] + 2, 2 * math.ceil(answer + decay)), _MOST))
 
 
 def _tails(size: Array) -> Any:
