@@ -7,6 +7,7 @@ convolution   y = h ∗ u + C A^k x_0                                  h = kerne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from statespace.kernels.lifting import Blocks, blocks, toeplitz
 from statespace.kernels.samples import kernel
 from statespace.scan import Run, broadcast_batch, refuse_complex_on_pairs, run, state_and_output_types
 from statespace.structure import Cascade, DelayLine, Diagonal
-from statespace.structure.matrices import balanced
+from statespace.structure.matrices import balanced, norm1
 from statespace.systems import DiscreteSystem
 
 _BOUNDED = 10.0  # ‖A^j‖ after balancing
@@ -51,13 +52,25 @@ def block_length(system: DiscreteSystem) -> int:
     most = best_block_length(system)
     if isinstance(system.A, (Diagonal, DelayLine)) or system.n_states == 0:
         return most
-    power, _ = balanced(np.asarray(system.A))
+    a = np.asarray(system.A)
+    if _bounded_length(a, most, _bound_of_norm) == most:  # the common case, without balancing
+        return most
+    return _bounded_length(balanced(a)[0], most, lambda m: np.linalg.norm(m, 2, axis=(-2, -1)))
+
+
+def _bounded_length(power: Array, most: int, norm: Callable[[Array], Array]) -> int:
+    """Longest power of two, at most ``most``, over which A, A², A⁴, … stay bounded."""
     length = 1
     while length <= most:
-        if not np.all(np.linalg.norm(power, 2, axis=(-2, -1)) <= _BOUNDED):
+        if not np.all(norm(power) <= _BOUNDED):
             return max(1, length // 2)
         power, length = power @ power, 2 * length
     return most
+
+
+def _bound_of_norm(m: Array) -> Array:
+    """√(‖A‖₁ ‖A‖_∞) ≥ ‖A‖₂."""
+    return np.sqrt(norm1(m) * norm1(m.swapaxes(-1, -2)))
 
 
 # --------------------------------------------------------------- chunked
