@@ -209,8 +209,9 @@ _ELSEWHERE = {
     "dcgain": "system.dc_gain",
     "fftconvolve": "convolve(u, h)",
     "oaconvolve": "convolve(u, h)",
-    "eigensys_realization": "realize(h, order, dt=dt)",
-    "era": "realize(h, order, dt=dt)",
+    "eigensys_realization": "realize(h, order, dt=dt), h with time on axis −3",
+    "era": "realize(h, order, dt=dt), h with time on axis −3",
+    "stream": "Stream(system)",
     "markov": "kernel(system, length)",
 }
 

@@ -307,6 +307,17 @@ def test_what_is_taken_as_zero_is_reported():
         assert not kernel(found.system, 2)[1].any()
 
 
+def test_a_delay_over_the_signal_is_said():
+    with pytest.warns(ss.AccuracyWarning, match=r"delay=5 takes samples as 0 that reach 0\.9 of the peak"):
+        realize(0.9 ** np.arange(100.0), dt=1.0, delay=5)
+
+
+def test_the_kernel_of_a_batch_that_is_refused_is_named():
+    h = np.stack([0.5 ** np.arange(40.0), 1.01 ** np.arange(40.0)])[..., None, None]
+    with pytest.raises(ValueError, match=r"the fit of kernel 1 of the batch, of order 1, has a pole of modulus 1\.01"):
+        realize(h, dt=1.0)
+
+
 def test_the_given_delay_wins():
     h = [1.0, 0.0, 0.0, *0.5 ** np.arange(20.0)]
     assert realize(h, dt=1.0, delay=0).order == 3
@@ -549,7 +560,7 @@ def test_the_order_asked_for_is_the_order():
 
 def test_what_grows_is_refused_with_ways_out():
     h = 1.01 ** np.arange(300.0)
-    with pytest.raises(ValueError, match=r"modulus 1\.01, on or outside.*stabilize.*keep.*order=.*from_ba"):
+    with pytest.raises(ValueError, match=r"modulus 1\.01, on or outside.*order=.*keep.*stabilize.*from_ba"):
         realize(h, dt=1.0)
     kept = realize(h, dt=1.0, unstable="keep")
     np.testing.assert_allclose(kept.system.poles, [1.01], rtol=1e-12)

@@ -52,7 +52,8 @@ def states(ones: list[One]) -> int:
 def fit(flat: Array, delay: int, order: int | None, tol: float, unstable: str) -> list[One]:
     """Each kernel of a batch, from h_{delay+1} on."""
     refuse_long_delay(flat.shape[1], delay)
-    ones = [_fit_one(one[1 + delay :], order, tol, unstable) for one in flat]
+    names = ["the fit"] if len(flat) == 1 else [f"the fit of kernel {i} of the batch" for i in range(len(flat))]
+    ones = [_fit_one(one[1 + delay :], order, tol, unstable, name) for one, name in zip(flat, names, strict=True)]
     if order is not None and order > states(ones):
         raise ValueError(
             f"order={order} is more than the numerical order {states(ones)} of h: the singular values beyond it are "
@@ -61,7 +62,7 @@ def fit(flat: Array, delay: int, order: int | None, tol: float, unstable: str) -
     return ones
 
 
-def _fit_one(samples: Array, order: int | None, tol: float, unstable: str) -> One:
+def _fit_one(samples: Array, order: int | None, tol: float, unstable: str, name: str) -> One:
     """C A^k B = g_k for samples g (N, p, m)."""
     # A power of four, half of it to B and half to C, keeps squares within range and changes no digit.
     half = np.exp2(np.round(np.log2(np.abs(samples).max() or 1.0) / 2))
@@ -72,7 +73,7 @@ def _fit_one(samples: Array, order: int | None, tol: float, unstable: str) -> On
     explained = bound = 2 * found.tail
     unsafe = found.order > 0 and bool(np.abs(fitted.poles).max() >= 1 - _ON_THE_CIRCLE)
     if unsafe:
-        fitted, bound = _stable(fitted, scaled, unstable), float(np.inf)
+        fitted, bound = _stable(fitted, scaled, unstable, name), float(np.inf)
     error = largest_difference(fitted, scaled)
     fitted = fitted._replace(b=fitted.b * half, c=fitted.c * half)
     size = half * half
@@ -92,14 +93,15 @@ def _found(h: Hankel, order: int | None, tol: float) -> Order:
     return given_order(h, order, tol)
 
 
-def _stable(fitted: Fitted, samples: Array, unstable: str) -> Fitted:
+def _stable(fitted: Fitted, samples: Array, unstable: str, name: str) -> Fitted:
     """What is done about poles outside or on the circle."""
     if unstable == "keep":
         return fitted
     if unstable == "stabilize":
         return reflected(fitted, samples, _INSIDE)
     raise ValueError(
-        f"realize: the fit of order {len(fitted.a)} has a pole of modulus {np.abs(fitted.poles).max():.12g}, on or "
-        "outside the unit circle; write unstable='stabilize' (reflects it and fits C again), unstable='keep', another "
-        "order=, or for one channel from_ba(h, [1.0], dt=dt), the exact FIR"
+        f"realize: {name}, of order {len(fitted.a)}, has a pole of modulus {np.abs(fitted.poles).max():.12g}, on or "
+        "outside the unit circle: h does not decay, or is too short for so many poles. Give more samples or a lower "
+        "order=; or write unstable='keep', which fits h best, or unstable='stabilize', which reflects the pole and "
+        "fits C again, and may miss h by much (see .error); from_ba(h, [1.0], dt=dt) is the exact FIR of one channel"
     )

@@ -152,7 +152,8 @@ def realize(
     -----
     AccuracyWarning
         The order is not the rank of the matrix to rounding: noise, more than 128 poles, or too short a record; or the
-        kernel of the system misses h by more than 1e-9 of its peak, reflected poles included. Without ``order`` only.
+        kernel of the system misses h by more than 1e-9 of its peak, reflected poles included; or ``delay`` silences
+        more than a tenth of the peak. Without ``order`` only.
 
     References
     ----------
@@ -189,6 +190,7 @@ def realize(
         ones = fit(flat, delay, order, tol, unstable)
     if order is None:
         _warn(ones, flat)
+        _warn_of_silence(samples, delay)
     return build.fitted(ones, delay)
 
 
@@ -220,10 +222,21 @@ def _warn_of_error(ones: list[One], flat: Array) -> None:
     ]
     error, reflected = max(misses)
     if error > _PROMISED:
-        why = "unstable poles were reflected" if reflected else "the last samples do not follow from those before"
+        why = "the last samples do not follow from those before, or hardly determine the poles"
+        why = "unstable poles were reflected" if reflected else why
         warn_of_loss(
             f"realize: the kernel of the result differs from h by {error:.1e} of its peak: {why}; "
             "give more samples, or choose order="
+        )
+
+
+def _warn_of_silence(samples: Array, delay: int) -> None:
+    """What ``delay`` takes as 0 is no noise where it comes near the peak."""
+    size = np.abs(samples).max(axis=(-2, -1))
+    share = float((size[..., 1 : delay + 1].max(axis=-1, initial=0.0) / np.maximum(size.max(axis=-1), 1e-300)).max())
+    if share > 0.1:
+        warn_of_loss(
+            f"realize: delay={delay} takes samples as 0 that reach {share:.2g} of the peak of h; give a shorter delay="
         )
 
 

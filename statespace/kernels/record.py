@@ -28,6 +28,11 @@ class Precision(NamedTuple):
 
 def read_kernel(h: Any) -> tuple[Array, Precision]:
     """Samples (..., L, p, m) in double precision, and the precision they came in."""
+    if hasattr(h, "system") or hasattr(h, "time_unit"):
+        raise TypeError(
+            f"realize takes a kernel, an array, got a {type(h).__name__}; write statespace.kernel(system, length) for "
+            "a discrete system, or .y of an impulse response"
+        )
     array = as_numbers(h, "h")
     given = np.asarray(h).dtype
     types = [np.finfo(t) for t in (given if given.kind in "fc" else float, float)]
@@ -44,7 +49,7 @@ def read_kernel(h: Any) -> tuple[Array, Precision]:
     if array.ndim < 3 or array.shape[-3] < 3 or array.size == 0:
         raise ValueError(
             "h must have at least 3 samples, since h_0 is D and n poles take 2n samples after it, and at least one "
-            f"channel; got h.shape={np.shape(h)}"
+            f"channel; got h.shape={np.shape(h)}, where time is axis −3: (..., L, p, m)"
         )
     refuse_nonfinite(array, "h")
     return array, precision

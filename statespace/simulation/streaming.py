@@ -19,9 +19,9 @@ from statespace.systems import DiscreteSystem
 class Stream:
     """A discrete system that is fed block after block and remembers one small state between them.
 
-    Blocks may have any length, empty and one sample included; the answers, put together, are the bits of one run
-    over the whole signal. Without ``axis`` a block is what `simulate` takes, (..., L, m) or (L,); with it a block is
-    what `filter` takes, every other axis a channel.
+    Blocks may have any length, empty and one sample included; the answers, put together, are the bits of one run over
+    the whole signal, by ``simulate(form="recurrent")`` or `filter`. Without ``axis`` a block is what `simulate` takes,
+    (..., L, m) or (L,); with it a block is what `filter` takes, every other axis a channel.
 
     Parameters
     ----------
