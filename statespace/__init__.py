@@ -2,7 +2,7 @@
 
 The data flow: a continuous model (`ContinuousSystem`, `from_zpk`, …) is discretized (`discretize`), run
 (`simulate`, `filter`, `Stream`), turned into its convolution kernel and back (`kernel`, `realize`), and looked at
-(`frequency_response`, `ss.plot`). Names load on first use.
+(`frequency_response`, `ss.plot`); what holds of it, and of yours, is tested with `ss.testing`. Names load on first use.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import statespace.hippo as hippo
     import statespace.plot as plot
     import statespace.scipy_signal as scipy_signal
+    import statespace.testing as testing
     from statespace.arrays import AccuracyWarning as AccuracyWarning
     from statespace.conversion import as_system as as_system
     from statespace.conversion import from_ba as from_ba
@@ -139,7 +140,7 @@ _HOME = {
     "warmup": "simulation",
 }
 
-__all__ = [*sorted(_HOME), "hippo", "plot", "scipy_signal"]
+__all__ = [*sorted(_HOME), "hippo", "plot", "scipy_signal", "testing"]
 
 # What people from other libraries type, and what it is called here.
 _ELSEWHERE = {
@@ -223,7 +224,7 @@ if not TYPE_CHECKING:  # a typo stays an error for the type checker
             value = getattr(import_module(f"statespace.{_HOME[name]}"), name)
             globals()[name] = value
             return value
-        if name in ("hippo", "plot", "scipy_signal"):
+        if name in ("hippo", "plot", "scipy_signal", "testing"):
             return import_module(f"statespace.{name}")
         hint = f"; here it is statespace.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
         if hint and _ELSEWHERE[name].startswith("system"):

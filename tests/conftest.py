@@ -8,13 +8,30 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
+import margins
 import pytest
 
 # Compiling a loop on first use can take seconds: no deadline.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=40, derandomize=True)
+hypothesis.settings.register_profile(
+    "deep", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
 hypothesis.settings.load_profile("quick")
 
 PEERS = ("control", "mpmath")
+
+
+def pytest_configure(config):
+    """`pytest -m deep`: the laws on many examples, of another seed each time (or of --hypothesis-seed)."""
+    if config.getoption("markexpr") == "deep":
+        hypothesis.settings.load_profile("deep")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print how much of its bound each law needed."""
+    if config.getoption("markexpr") == "deep":
+        terminalreporter.section("laws: how far the errors stay below their bounds")
+        terminalreporter.write_line("\n".join(margins.table()))
 
 
 def pytest_collection_modifyitems(items):

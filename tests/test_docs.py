@@ -12,17 +12,22 @@ import numpy as np
 import pytest
 
 import statespace as ss
+from statespace.testing import strategies
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-OBJECTS = {name: getattr(ss, name) for name in ss.__all__ if name not in ("hippo", "plot", "scipy_signal")}
+MODULES = ("hippo", "plot", "scipy_signal", "testing")
+OBJECTS = {name: getattr(ss, name) for name in ss.__all__ if name not in MODULES}
 PLOTS = {f"plot.{name}": getattr(ss.plot, name) for name in ss.plot.__all__}
 DOOR = {f"scipy_signal.{name}": getattr(ss.scipy_signal, name) for name in ss.scipy_signal.__all__}
 HIPPO = {f"hippo.{name}": getattr(ss.hippo, name) for name in ss.hippo.__all__}
+KIT = {f"testing.{name}": getattr(ss.testing, name) for name in ss.testing.__all__ if name != "strategies"}
+DRAWN = {f"testing.strategies.{name}": getattr(strategies, name) for name in strategies.__all__}
 LISTED = {**OBJECTS, **PLOTS}  # with a section each in api.md
-TOGETHER = {"hippo": HIPPO, "scipy_signal": DOOR}  # with one section for all
-PUBLIC = {**LISTED, **HIPPO, **DOOR}
+# With one section for all.
+TOGETHER = {"hippo": HIPPO, "scipy_signal": DOOR, "testing": KIT, "testing.strategies": DRAWN}
+PUBLIC = {**LISTED, **HIPPO, **DOOR, **KIT, **DRAWN}
 FUNCTIONS = [name for name, value in PUBLIC.items() if inspect.isfunction(value)]
 CLASSES = [name for name, value in PUBLIC.items() if inspect.isclass(value)]
 
@@ -130,8 +135,10 @@ def plain(signature):
 
 
 def signature_of(value):
-    """The signature, or nothing for a warning, which takes what every exception takes."""
-    return "" if inspect.isclass(value) and issubclass(value, Warning) else str(inspect.signature(value))
+    """The signature, or nothing for a warning, which takes what every exception takes; classes by their names."""
+    if inspect.isclass(value) and issubclass(value, Warning):
+        return ""
+    return re.sub(r"ForwardRef\('(\w+)'\)|<class '(\w+)'>", r"\1\2", str(inspect.signature(value)))
 
 
 def documented():
@@ -171,7 +178,18 @@ def test_api_page_gives_an_example(name):
     assert name.rpartition(".")[2] in "".join(m[2] for m in FENCE.finditer(section) if m[1] == "python")
 
 
-@pytest.mark.parametrize("name", [n for n in CLASSES if not hasattr(PUBLIC[n], "factors") and n != "AccuracyWarning"])
+@pytest.mark.parametrize("name", [*KIT, *DRAWN])
+def test_api_page_gives_an_example_of_each_name_of_a_joint_section(name):
+    module, _, own = name.rpartition(".")
+    assert own in "".join(m[2] for m in FENCE.finditer(documented()[module][1]) if m[1] == "python")
+
+
+def has_attributes_to_name(name):
+    """A class with a section of its own, other than a discretization method or a warning."""
+    return name in LISTED and not hasattr(PUBLIC[name], "factors") and name != "AccuracyWarning"
+
+
+@pytest.mark.parametrize("name", [*filter(has_attributes_to_name, CLASSES)])
 def test_api_page_names_every_attribute(name):
     section = documented()[name][1]
     own = [a for base in PUBLIC[name].__mro__[:-1] for a in (*vars(base), *base.__annotations__)]

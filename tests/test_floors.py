@@ -16,13 +16,14 @@ FLOOR = {
     "conversion": 3, "discretization": 3, "frequency": 3, "hippo": 3, "kernels": 3,
     "export": 4,
     "simulation": 5,
-    "plot": 6, "scipy_signal": 6,
+    "plot": 6, "scipy_signal": 6, "testing": 6,
     "__init__": 7,
 }  # fmt: skip
 
 # What a floor may import from outside beside the standard library and numpy; "inside" means in functions only.
 TOP_LEVEL = {"cpu": {"numba"}} | {f: {"scipy"} for f in ("conversion", "discretization", "frequency", "kernels")}
-INSIDE = {"scipy": 1, "control": 3, "matplotlib": 6}
+TOP_LEVEL["testing"] = {"hypothesis"}
+INSIDE = {"hypothesis": 6, "scipy": 1, "control": 3, "matplotlib": 6}
 ONLY = {"numba": {"cpu"}, "llvmlite": {"cpu"}, "cupy": {"gpu"}}
 STANDARD = {
     "__future__",
@@ -35,6 +36,7 @@ STANDARD = {
     "itertools",
     "json",
     "math",
+    "operator",
     "os",
     "re",
     "sys",

@@ -1,12 +1,9 @@
 """One system, every form: recurrent, chunked and convolution give the same outputs and the same final state."""
 
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import signal
 
 import statespace as ss
@@ -103,61 +100,7 @@ def test_float32_signals(name):
         assert np.all(worst(y.astype(exact.dtype), exact) < 1e-6), form
 
 
-# --------------------------------------------------------------- every structure, drawn
-
-
-@st.composite
-def drawn(draw):
-    """A stable system of any structure: poles drawn by damping and angle, in the structure's own terms."""
-    kind = draw(st.sampled_from(["dense", "cascade", "diagonal", "pairs", "taps", "low rank", "jordan"]))
-    n, seed = draw(st.integers(1, 6)), draw(st.integers(0, 1000))
-    m, p = draw(st.integers(1, 2)), draw(st.integers(1, 2))
-    rng = np.random.default_rng(seed)
-    radius = rng.choice([0.0, 0.3, 0.9, 0.99, 0.999], size=n)
-    poles = radius * np.exp(1j * rng.uniform(0.1, 3.0, size=n))
-    b, c, d = rng.normal(size=(n, m)), rng.normal(size=(p, n)), rng.normal(size=(p, m))
-    if kind == "taps":
-        return ss.from_ba(rng.normal(size=n + 1), [1.0], dt=1.0)
-    if kind == "cascade":
-        both = np.concatenate([poles, poles.conj()])
-        return ss.from_zpk(0.5 * both, both, 1.0, dt=1.0)
-    if kind == "pairs":
-        return ss.DiscreteSystem(ss.Diagonal(poles, pairs=True), b + 1j, c - 1j, d, dt=1.0)
-    if kind == "diagonal":
-        return ss.DiscreteSystem(ss.Diagonal(poles if seed % 2 else poles.real), b, c, d, dt=1.0)
-    if kind == "low rank":
-        low = 0.1 * (rng.normal(size=(n, m)) + 1j * rng.normal(size=(n, m)))
-        model = ss.ContinuousSystem(ss.DiagonalPlusLowRank(-0.5 + 1j * rng.normal(size=n), low, low), b, c, d)
-        return ss.discretize(model, 0.1, draw(st.sampled_from(["bilinear", "s4_bilinear", "backward_euler"])))
-    if kind == "jordan":
-        return ss.DiscreteSystem(0.9 * np.eye(n) + 0.1 * np.eye(n, k=1), b, c, d, dt=1.0)
-    q = np.linalg.qr(rng.normal(size=(n, n)))[0]
-    return ss.DiscreteSystem(q * radius @ q.T, b, c, d, dt=1.0)
-
-
-LENGTHS = st.one_of(st.integers(0, 6), st.integers(7, 700))
-
-
-@given(drawn(), LENGTHS, st.booleans(), st.integers(0, 5))
-def test_forms_agree_for_every_structure(system, length, with_state, seed):
-    """Outputs within the error model and final states, from rest or from a state, for drawn systems."""
-    u = noise(system, length, seed)
-    x0 = np.random.default_rng(seed).normal(size=system.state_size) if with_state else None
-    one = ss.simulate(system, u, x0=x0, form="recurrent")
-    # A starting state is seen through C, whatever the input: its share has its own scale.
-    share = 0.0 if x0 is None else np.abs(system.C).sum() * np.abs(x0).max(initial=0.0) * (1 + system.stores_pairs)
-    size = max(np.abs(one.y).max(initial=0.0), share, 1e-300)
-    room = error_bound(system, max(length, 1)) + 64 * EPS
-    inner = max(
-        np.abs(one.final_state).max(initial=0.0), np.abs(u).max(initial=0.0) * np.abs(system.B).max(initial=0), share
-    )
-    for form in OTHERS:
-        other = ss.simulate(system, u, x0=x0, form=form)
-        assert other.y.shape == one.y.shape
-        assert other.y.dtype == one.y.dtype
-        assert other.final_state.shape == one.final_state.shape
-        assert np.abs(other.y - one.y).max(initial=0.0) <= room * size
-        assert np.abs(other.final_state - one.final_state).max(initial=0.0) <= room * max(inner, 1e-300)
+# --------------------------------------------------------------- every structure; drawn ones are in tests/test_laws.py
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 64, 200])
@@ -174,36 +117,6 @@ def test_forms_agree_from_batches_of_states(name, length):
             assert other.y.shape == one.y.shape
             assert relative(other.y, one.y) < 1e-13  # 200 roundings of an integrator: 4e-14
             assert relative(other.final_state, one.final_state) < 1e-13
-
-
-@given(drawn(), st.lists(st.integers(0, 120), max_size=4), st.sampled_from(OTHERS))
-def test_a_form_goes_on_from_its_final_state(system, cuts, form):
-    """Pieces handed on by the final state give what one run gives, in the other forms to rounding."""
-    u = noise(system, 120)
-    whole = ss.simulate(system, u, form=form)
-    edges = [0, *sorted(cuts), 120]
-    state, pieces = np.zeros(system.state_size), []
-    for start, stop in pairwise(edges):
-        part = ss.simulate(system, u[start:stop], x0=state, form=form)
-        state = part.final_state
-        pieces.append(part.y)
-    room = (error_bound(system, 120) + 64 * EPS) * 4
-    size = max(np.abs(whole.y).max(), np.abs(system.C).sum() * np.abs(whole.final_state).max(initial=0.0))
-    assert np.abs(np.concatenate(pieces) - whole.y).max() <= room * size
-
-
-@given(drawn(), st.lists(st.integers(0, 90), max_size=5))
-def test_recurrent_gives_the_same_bits_under_any_split(system, cuts):
-    u = noise(system, 90)
-    whole = ss.simulate(system, u, form="recurrent")
-    edges = [0, *sorted(cuts), 90]
-    state, pieces = np.zeros(system.state_size), []
-    for start, stop in pairwise(edges):
-        part = ss.simulate(system, u[start:stop], x0=state, form="recurrent")
-        state = part.final_state
-        pieces.append(part.y)
-    assert np.array_equal(np.concatenate(pieces), whole.y)
-    assert np.array_equal(state, whole.final_state)
 
 
 # --------------------------------------------------------------- continuous systems, gaps, infinity

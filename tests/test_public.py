@@ -33,6 +33,38 @@ assert not heavy, heavy
     python(code)
 
 
+def test_assertions_do_without_hypothesis():
+    """`statespace.testing` is imported on first use, and Hypothesis with its strategies only."""
+    python("""
+import sys, numpy as np, statespace as ss
+assert "statespace.testing" not in sys.modules
+ss.testing.assert_linear(np.cumsum, np.ones(5), np.arange(5.0))
+assert "hypothesis" not in sys.modules and "strategies" in dir(ss.testing)
+ss.testing.strategies.systems
+assert "hypothesis" in sys.modules
+""")
+
+
+def test_where_hypothesis_is_missing_the_strategies_say_how_to_install_it():
+    python("""
+import sys
+sys.modules["hypothesis"] = None
+import numpy as np, statespace as ss
+ss.testing.assert_linear(np.cumsum, np.ones(5), np.arange(5.0))
+def error(load):
+    try:
+        load()
+    except ImportError as found:
+        return str(found)
+def imports():
+    from statespace.testing import strategies
+for load in (lambda: ss.testing.strategies, imports, lambda: ss.testing.strategies.systems):
+    found = error(load)
+    assert found == "statespace.testing.strategies needs Hypothesis: python -m pip install hypothesis", found
+assert [name for name in sys.modules if name.startswith("hypothesis")] == ["hypothesis"]
+""")
+
+
 def test_import_is_quick():
     """Under 0.25 s beyond the interpreter, the best of three on a shared machine."""
     code = "import time; t = time.perf_counter(); import statespace; print(time.perf_counter() - t)"
@@ -55,7 +87,7 @@ def test_type_checkers_see_the_same_names():
 
 MODULES = (
     *("simulation", "conversion", "discretization", "systems", "frequency", "plot", "scan", "structure", "cpu"),
-    *("scipy_signal", "kernels", "hippo"),
+    *("scipy_signal", "kernels", "hippo", "testing"),
 )
 
 
@@ -63,7 +95,7 @@ MODULES = (
 def test_no_module_replaces_a_verb(order):
     """Whatever is imported first, every public verb is callable."""
     lines = "; ".join(f"import statespace.{name}" for name in order)
-    verbs = [name for name in ss.__all__ if name not in ("hippo", "plot", "scipy_signal")]
+    verbs = [name for name in ss.__all__ if name not in ("hippo", "plot", "scipy_signal", "testing")]
     check = f"assert all(callable(getattr(ss, name)) for name in {verbs})"
     python(f"{lines}; import statespace as ss; {check}")
 
@@ -98,7 +130,7 @@ def test_hints_name_what_exists():
 
 def test_annotations_resolve():
     """Type hints on the public edge are real."""
-    for module in (ss, ss.scipy_signal):
+    for module in (ss, ss.scipy_signal, ss.testing):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value) and not isinstance(value, type):

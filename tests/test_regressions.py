@@ -145,3 +145,23 @@ def test_an_integrator_beside_slow_zeros_keeps_its_gain():
     a, b, c = np.array([[q[0], q[1]], [q[2], q[3]]]), np.array([q[4], 0.0]), np.array(q[5:7])
     rounded = ss.impulse_response(ss.DiscreteSystem(a, b[:, None], c[None], dt=1e-3), 20000).y[-1]
     assert abs(rounded / settles - 1) < 1e-6
+
+
+@pytest.mark.parametrize("w", [4.5e-305, 1e-160, 1e-20])
+def test_a_weight_next_to_zero_is_eulers_rule(w):
+    """Found by the laws: the zeros of a cascade at −(1 − w)/w overflowed when two of them were multiplied."""
+    system = ss.from_zpk([-0.5], [-1 + 2j, -1 - 2j, -3], 2.0)
+    euler, nearly = (ss.discretize(system, 0.1, rule) for rule in (ss.ForwardEuler(), ss.GeneralizedBilinear(w)))
+    assert np.isinf(nearly.A.zeros).sum() == 2
+    np.testing.assert_allclose(ss.kernel(nearly, 40), ss.kernel(euler, 40), rtol=0, atol=1e-15)
+    back = ss.undiscretize(nearly)
+    np.testing.assert_allclose(back(1j), system(1j), rtol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["recurrent", "chunked", "convolution"])
+def test_a_batch_of_outputs_ends_in_a_batch_of_states(form):
+    """Found by the testing kit: form="convolution" lost the batch axes that C alone has."""
+    two = ss.DiscreteSystem([[0.5]], [[1.0]], [[[1.0]], [[2.0]]], dt=1.0)
+    final = ss.simulate(two, np.ones(70), form=form).final_state
+    assert final.shape == (2, 1)
+    np.testing.assert_allclose(final, 2.0, rtol=1e-15)

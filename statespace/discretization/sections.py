@@ -14,6 +14,8 @@ from statespace.structure import Cascade
 from statespace.structure.cascade import in_sections
 from statespace.systems import ContinuousSystem
 
+_NOTHING = 2.0**-54  # beside 1
+
 
 def is_substitution(rule: Method) -> bool:
     """Whether a rule replaces s by a function of ζ, so that it maps one section at a time."""
@@ -26,7 +28,7 @@ def substituted(cascade: Cascade, step: Array, rule: Any) -> Cascade:
         s − p = (1 − wΔp) (ζ − p_d) / (Δ (w ζ + 1 − w)),   p_d = α(Δp) = (1 + (1 − w) Δp)/(1 − wΔp)
 
     A zero is mapped as a pole is, and may lie where no pole may, at 1/(wΔ): then it goes to infinity. A zero at
-    infinity goes to −(1 − w)/w, and stays there for w = 0.
+    infinity goes to −(1 − w)/w, and stays there for w = 0. What goes further than 2⁵⁴ is at infinity, to rounding.
     """
     p, z, w = cascade.known_poles, cascade.zeros, rule.w
     poles = rule.factors(p, step[..., None]).alpha
@@ -36,8 +38,9 @@ def substituted(cascade: Cascade, step: Array, rule: Any) -> Cascade:
     with np.errstate(divide="ignore", invalid="ignore"):
         lead = np.where(absent, w * dt, 1 - w * dt * zero)
         mapped = np.where(absent, -(1 - w) / w if w else np.inf, (1 + (1 - w) * dt * zero) / lead)
-    lost = lead == 0  # what goes to infinity leaves a factor of its own
-    lead = np.where(lost, np.where(absent, dt, -(1 + (1 - w) * dt * zero)), lead)
+    whole = np.where(absent, dt, -(1 + (1 - w) * dt * zero))
+    lost = np.abs(lead) <= _NOTHING * np.abs(whole)  # what goes to infinity leaves a factor of its own
+    lead = np.where(lost, whole, lead)
     return _remade(cascade, poles, np.where(lost, np.inf, mapped), lead / (1 - w * dt * p))
 
 
@@ -53,6 +56,7 @@ def restored(cascade: Cascade, step: Array, rule: Any) -> Cascade:
     dt = _warped(step, rule)[..., None]
     absent = np.isinf(z)
     zero = np.where(absent, 0.0, z)
+    w = 0.0 if w <= _NOTHING else w
     m = 1 - w + w * zero
     lost = ~absent & (np.abs(m) <= 8 * np.finfo(float).eps)
     with np.errstate(divide="ignore", invalid="ignore"):

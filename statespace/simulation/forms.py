@@ -184,7 +184,8 @@ def _final_state(system: DiscreteSystem, u: Array, x0: Array) -> Array:
     if count:
         state_type, _ = state_and_output_types(system, u, x0)
         x0 = _block_states(system, blocks(blind, M), _in_blocks(u, count, M), x0, state_type)[..., -1, :]
-    return run(blind, u[..., count * M :, :], x0).final
+    final = run(blind, u[..., count * M :, :], x0).final
+    return np.broadcast_to(final, (*broadcast_batch(system, u, x0), final.shape[-1]))  # C and D may have batch axes
 
 
 # --------------------------------------------------------------- how far they agree

@@ -19,8 +19,12 @@ _LARGEST_TABLE = 8  # rows and columns of one matrix
 def text(system: _System) -> str:
     """A line that evaluates to the system with the public names imported; a summary when large."""
     size = sum(m.size for m in (system.B, system.C, system.D))
-    if size + system.n_states**2 * int(np.prod(system.A.batch_shape)) > _LARGEST_REPR:
-        return f"<{summary(system)}>"
+    large = size + system.n_states**2 * int(np.prod(system.A.batch_shape)) > _LARGEST_REPR
+    return f"<{summary(system)}>" if large else constructor(system)
+
+
+def constructor(system: _System) -> str:
+    """A line that evaluates to the system with the public names imported, however large."""
     arguments = [] if isinstance(system.A, Cascade) else [_nested(m) for m in (system.B, system.C, system.D)]
     plain = isinstance(system.A, Dense) and system.A.known_poles is None
     arguments.insert(0, _nested(system.A.matrix) if plain else repr(system.A))

@@ -1,0 +1,378 @@
+"""Break the library in one place after another, and look whether a law of tests/test_laws.py sees it.
+
+    python tests/mutants.py            all of them, some minutes; the exit status is 0 when all die
+    python tests/mutants.py foh D      those whose name holds one of the words
+
+A mutant is one wrong number or one missing step, put in place of the right one while the laws run on their quick
+profile. Each dies in the first law that fails. The laws nearest to it run first, the others only if it lives through
+those; unbroken, the library must live through all.
+"""
+
+import contextlib
+import os
+import sys
+import time
+import warnings
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import conftest  # noqa: F401, the quick profile
+import hypothesis
+import numpy as np
+import pytest
+
+import statespace as ss
+from statespace import cpu, scan
+from statespace.discretization import verbs
+from statespace.discretization.algebra import ELEMENTWISE, Factors
+from statespace.kernels import lifting, samples, vandermonde
+from statespace.simulation import forms, irregular, run, streaming
+from statespace.systems import properties
+
+# --------------------------------------------------------------- how something is broken
+
+
+@contextlib.contextmanager
+def replaced(owner, name, make):
+    """Put make(original) in place of owner.name, wherever it was imported to."""
+    original = getattr(owner, name)
+    new = make(original)
+    modules = [m for key, m in sys.modules.items() if key.startswith("statespace")]
+    places = [m for m in {owner, *modules} if vars(m).get(name) is original]
+    for place in places:
+        setattr(place, name, new)
+    try:
+        yield
+    finally:
+        for place in places:
+            setattr(place, name, original)
+
+
+def coefficient(rule, change):
+    """Another α, β or γ in one row of the table; δ follows as αγ + β, and is the closed form where nothing changed."""
+
+    def make(original):
+        def factors(self, a, dt, algebra=ELEMENTWISE):
+            f = original(self, a, dt, algebra)
+            if self != rule:
+                return f
+            alpha, beta, gamma = change(f, dt, a, algebra)
+            moved = algebra.product(alpha, gamma) + beta - algebra.product(f.alpha, f.gamma) - f.beta
+            return Factors(alpha, beta, gamma, f.delta + moved)
+
+        return factors
+
+    return lambda: replaced(type(rule), "factors", make)
+
+
+def closed_form(rule, factor):
+    """Another δ, which is αγ + β written out."""
+
+    def make(original):
+        def factors(self, a, dt, algebra=ELEMENTWISE):
+            f = original(self, a, dt, algebra)
+            return f._replace(delta=factor * f.delta) if self == rule else f
+
+        return factors
+
+    return lambda: replaced(type(rule), "factors", make)
+
+
+def answer(owner, name, change):
+    """Another answer of a function: change(answer, *arguments)."""
+
+    def make(original):
+        return lambda *args, **more: change(original(*args, **more), *args)
+
+    return lambda: replaced(owner, name, make)
+
+
+def arguments(owner, name, change):
+    """Other arguments of a function: change(*arguments)."""
+
+    def make(original):
+        return lambda *args, **more: original(*change(*args), **more)
+
+    return lambda: replaced(owner, name, make)
+
+
+# --------------------------------------------------------------- the table of α, β, γ
+
+GBT = ss.GeneralizedBilinear(0.3)
+ROWS = {
+    "zoh": (ss.ZeroOrderHold(), "αβ"),
+    "s4_zoh": (ss.ZeroOrderHold(tap="current"), "αγ"),
+    "foh": (ss.FirstOrderHold(), "αβγ"),
+    "impulse": (ss.Impulse(), "αγ"),
+    "gbt(0.3)": (GBT, "αβγ"),
+    "bilinear": (ss.Bilinear(), "αβγ"),
+    "s4_bilinear": (ss.Bilinear(tap="current"), "αγ"),
+    "euler": (ss.ForwardEuler(), "αβ"),
+    "backward_euler": (ss.BackwardEuler(), "αγ"),
+    "exp_trapezoidal": (ss.ExponentialTrapezoidal(), "αβγ"),
+}
+PLACE = {"α": 0, "β": 1, "γ": 2}
+
+
+def put(f, greek, value):
+    row = [f.alpha, f.beta, f.gamma]
+    row[PLACE[greek]] = value
+    return row
+
+
+def times(greek, factor):
+    return lambda f, dt, a, algebra: put(f, greek, factor * f[PLACE[greek]])
+
+
+def delta_for_zero(greek):
+    return lambda f, dt, a, algebra: put(f, greek, dt * algebra.one(f.alpha))
+
+
+def swapped(f, dt, a, algebra):
+    return f.alpha, f.gamma, f.beta
+
+
+def phi(greek, name):
+    """Δ φ in place of a coefficient, or nothing where φ1 − φ2 becomes φ1 − φ1."""
+
+    def change(f, dt, a, algebra):
+        values = {"φ1": algebra.exponentials(dt * a).phi1, "φ2": algebra.exponentials(dt * a).phi2, "0": 0 * f.alpha}
+        return put(f, greek, dt * values[name])
+
+    return change
+
+
+def table():
+    for name, (rule, nonzero) in ROWS.items():
+        for greek in "αβγ":
+            if greek in nonzero:
+                yield f"{name}: −{greek}", coefficient(rule, times(greek, -1.0)), name
+                yield f"{name}: 2{greek}", coefficient(rule, times(greek, 2.0)), name
+            else:
+                yield f"{name}: {greek} = Δ", coefficient(rule, delta_for_zero(greek)), name
+        if name != "bilinear":  # whose taps are the same
+            yield f"{name}: taps swapped", coefficient(rule, swapped), name
+        for factor, sign in ((-1.0, "−"), (2.0, "2")):
+            yield f"{name}: {sign}δ", closed_form(rule, factor), name
+    for name, greek, other in (
+        ("zoh", "β", "φ2"),
+        ("s4_zoh", "γ", "φ2"),
+        ("foh", "γ", "φ1"),
+        ("foh", "β", "φ1"),
+        ("foh", "β", "0"),
+    ):
+        yield f"{name}: {greek} = Δ{other}", coefficient(ROWS[name][0], phi(greek, other)), name
+
+
+# --------------------------------------------------------------- what stands around the table
+
+
+def feedthrough(change):
+    """Another D_d, from D and from D + C γ B."""
+
+    def changed(pair, system, *rest):
+        digital, shift = pair
+        parts = (digital.A, digital.B, digital.C, change(system, digital.D))
+        return ss.DiscreteSystem(*parts, dt=digital.dt, method=digital.method), shift
+
+    return answer(verbs, "with_shift", changed)
+
+
+def of_pairs(system, through):
+    """Half of what the pairs make."""
+    return system.D + (through - system.D) / (2.0 if system.stores_pairs else 1.0)
+
+
+def discretization():
+    shifted = {"−γ B u": -1.0, "2γ B u": 2.0, "no γ B u": 0.0}
+    for name, factor in shifted.items():
+        change = answer(verbs, "with_shift", lambda pair, *_, k=factor: (pair[0], k * pair[1]))
+        yield f"state shift: {name}", change, "table"
+    yield "D: without C γ B", feedthrough(lambda system, through: system.D), "table"
+    yield "D: − C γ B", feedthrough(lambda system, through: 2 * system.D - through), "table"
+    yield "D: without D", feedthrough(lambda system, through: through - system.D), "table"
+    yield "pairs: C γ B once", feedthrough(of_pairs), "table"
+
+
+def engines():
+    """The pairs factor, D and the state in the loops and around them."""
+
+    def half_c(a, bt, ct, *rest):
+        return a, bt, ct / 2, *rest
+
+    def no_d(a, bt, ct, dt, *rest):
+        return a, bt, ct, 0 * dt, *rest
+
+    def half(y, *args):
+        return y / 2 if args[0].stores_pairs else y
+
+    def half_third(parts, system):
+        return (*parts[:2], parts[2] / 2, parts[3]) if system.stores_pairs else parts
+
+    yield "pairs: loop", arguments(cpu, "pair_steps", half_c), "forms|simulating"
+    yield "pairs: powers", answer(vandermonde, "_factors", half_left), "kernel|forms"
+    yield "pairs: read out", answer(irregular, "_read_out", half), "straight|uneven|uniform"
+    yield "pairs: blocks", answer(forms, "_seen", half), "forms"
+    yield "pairs: four matrices", answer(properties, "realization", half_third), "engine|kernel"
+    yield "D: pairs without D", arguments(cpu, "pair_steps", no_d), "forms|engine"
+    yield "D: diagonal without D", arguments(cpu, "diagonal_steps", no_d), "engine"
+
+
+def half_left(pair, poles, weights, step, blocks):
+    left, right = pair
+    return (left / 2 if left.shape[-1] == 2 * poles.shape[-1] else left), right
+
+
+def shifted_back(answered, form, digital, shift, u, *rest):
+    y, final, x = answered
+    return y, final - (u[..., -1:, :] @ shift)[..., 0, :] if u.shape[-2] else final, x
+
+
+def carries():
+    """What is handed from block to block."""
+
+    def forgotten(x, *_):
+        return np.concatenate([x[..., :1, :], 0 * x[..., 1:, :]], axis=-2)
+
+    def late(x, *_):
+        return np.concatenate([x[..., :1, :], x[..., :-1, :]], axis=-2)
+
+    def without_power(parts, *_):
+        return parts._replace(power=0 * parts.power)
+
+    def early_power(parts, system, M):
+        return parts._replace(power=lifting.blocks(system, M - 1).power if M > 1 else parts.power)
+
+    def backwards(parts, *_):
+        return parts._replace(reach=parts.reach[..., ::-1, :, :])
+
+    yield "carry: chunks from zero", answer(forms, "_passed", forgotten), "forms|chunks"
+    yield "carry: chunks a block late", answer(forms, "_passed", late), "forms|chunks"
+    yield "carry: A^M left out", answer(forms, "blocks", without_power), "forms|chunks"
+    yield "carry: A^(M−1)", answer(forms, "blocks", early_power), "forms|chunks"
+    yield "carry: inputs of a block backwards", answer(forms, "blocks", backwards), "forms|chunks"
+    yield "carry: T of the future", answer(forms, "toeplitz", lambda t, *_: t.swapaxes(-1, -2)), "forms|chunks"
+    yield "carry: stream from zero", answer(streaming, "_kept", lambda x, *_: 0 * x), "blocks_are"
+    yield "carry: kernel from zero", answer(samples, "without_remnants", lambda x, *_: 0 * x), "kernel"
+    yield "carry: final state of a convolution", answer(forms, "_final_state", lambda x, *_: 0.5 * x), "forms"
+    yield "carry: final state without γ B u", answer(run, "_run_shifted", shifted_back), "goes_on"
+
+
+def first_samples():
+    def first(factor):
+        def change(h, *_):
+            h = np.array(h)
+            h[..., 0, :, :] *= factor
+            return h
+
+        return change
+
+    def shifted(h, *_):
+        return np.concatenate([h[..., 1:, :, :], 0 * h[..., :1, :, :]], axis=-3)
+
+    def late(h, *_):
+        return np.concatenate([0 * h[..., :1, :, :], h[..., :-1, :, :]], axis=-3)
+
+    yield "kernel: h_0 = 0", answer(samples, "_samples", first(0.0)), "kernel|forms"
+    yield "kernel: 2 h_0", answer(samples, "_samples", first(2.0)), "kernel|forms"
+    yield "kernel: a sample early", answer(samples, "_samples", shifted), "kernel|forms"
+    yield "kernel: a sample late", answer(samples, "_samples", late), "kernel|forms"
+
+
+def dtypes():
+    """The state is double, the output as precise as u, and complex where the system, u or x0 is."""
+    rule, near = (scan, "state_and_output_types"), "single|engine"
+
+    def narrow(kinds, system, u, x0):
+        return (np.result_type(kinds[0], np.float64).type, kinds[1]) if u.dtype.itemsize > 4 else single(kinds)
+
+    def single(kinds):
+        return np.dtype(f"{np.dtype(kinds[0]).kind}{np.dtype(kinds[0]).itemsize // 2}").type, kinds[1]
+
+    def real(kinds, *_):
+        return kinds[0], np.empty(0, kinds[1]).real.dtype
+
+    yield "dtype: state as narrow as u", answer(*rule, narrow), near
+    yield "dtype: output always double", answer(*rule, lambda k, *_: (k[0], np.result_type(k[1], float))), near
+    yield "dtype: output always single", answer(*rule, lambda k, *_: (k[0], narrowest(k[1]))), near
+    yield "dtype: output always real", answer(*rule, real), near
+    yield "dtype: x0 does not count", arguments(*rule, lambda s, u, x0: (s, u, x0.real)), near
+    yield "dtype: u does not count", arguments(*rule, lambda s, u, x0: (s, u.real, x0)), near
+
+
+def narrowest(kind):
+    return np.complex64 if np.dtype(kind).kind == "c" else np.float32
+
+
+# --------------------------------------------------------------- the laws, and who dies
+
+
+def laws():
+    """Name and call of every law, with its parameters; they keep the profile under which they are imported."""
+    import test_laws
+
+    for name, function in vars(test_laws).items():
+        if not name.startswith("test_") or name == "test_no_law_is_vacuous":
+            continue
+        marks = [m for m in getattr(function, "pytestmark", []) if m.name == "parametrize"]
+        if not marks:
+            yield name, function
+        for mark in marks:
+            for value in mark.args[1]:
+                yield f"{name}[{value}]", bound(function, mark.args[0], value)
+
+
+def bound(function, parameter, value):
+    return lambda: function(**{parameter: value})
+
+
+def killer(mutant, near, found):
+    """The law that a mutant dies in, or None."""
+    import re
+
+    first = [item for item in found if re.search(re.escape(f"[{near}]") if near in ROWS else near, item[0])]
+    with mutant():
+        for name, law in [*first, *(item for item in found if item not in first)]:
+            if dies(law):
+                return name
+    return None
+
+
+def dies(law):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            law()
+    except pytest.skip.Exception:
+        return False
+    except Exception:
+        return True
+    return False
+
+
+def main(words):
+    hypothesis.settings.register_profile(
+        "mutants",
+        hypothesis.settings.get_profile("quick"),
+        phases=(hypothesis.Phase.generate,),
+        database=None,
+        report_multiple_bugs=False,  # the first is enough
+    )
+    hypothesis.settings.load_profile("mutants")
+    found, start, alive = list(laws()), time.perf_counter(), []
+    mutants = [("(unbroken)", contextlib.nullcontext, "."), *table(), *discretization(), *engines(), *carries()]
+    mutants += [*first_samples(), *dtypes()]
+    for name, mutant, near in mutants:
+        if words and not any(word in name for word in words):
+            continue
+        begin = time.perf_counter()
+        law = killer(mutant, near, found)
+        if (law is None) == (name != "(unbroken)"):
+            alive.append(name)
+        print(f"{name:<44} {law or 'lives':<52} {time.perf_counter() - begin:5.1f} s", flush=True)
+    print(f"{len(mutants) - 1} mutants, {len(alive)} not as they should be, {time.perf_counter() - start:.0f} s")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
