@@ -165,3 +165,16 @@ def test_a_batch_of_outputs_ends_in_a_batch_of_states(form):
     final = ss.simulate(two, np.ones(70), form=form).final_state
     assert final.shape == (2, 1)
     np.testing.assert_allclose(final, 2.0, rtol=1e-15)
+
+
+@pytest.mark.parametrize("pole", [-700.0, -700.0 + 300.0j, -400.0])
+def test_poles_that_are_gone_after_one_sample(pole):
+    """Found by the laws: e^{−700} set the unit of a state, whose neighbour then overflowed."""
+    z, p = [-0.5, -2.0], [-1.0, *((pole, pole.conjugate()) if pole.imag else (pole, 1.1 * pole))]
+    digital = ss.discretize(ss.from_zpk(z, p, 1e3), 1.0, ss.MatchedPoles())
+    assert np.abs(digital.B).max() < 1e6
+    assert np.isfinite(digital.A.realization()[0]).all()
+    h = ss.kernel(digital, 12)[:, 0, 0]
+    assert np.isfinite(h).all()
+    # After two samples only e^{−1} is left: the kernel is that of one pole.
+    np.testing.assert_allclose(h[4:] / h[3:-1], np.exp(-1.0), rtol=1e-13)

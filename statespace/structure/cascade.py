@@ -15,6 +15,10 @@ import numpy as np
 from statespace.arrays import Array, FrozenArrays, as_coefficients, as_numbers, frozen, refuse_nonfinite
 
 
+# Below this a pole is at 0 for the units of a section: e^{−693} of a stiff filter must not become 1e301 beside it.
+_GONE = 1e-100
+
+
 class Sections(NamedTuple):
     """Every section as a real 2×2 (or complex triangular) state space, arrays of shape (..., sections).
 
@@ -203,13 +207,13 @@ def _sections(p: Array, z: Array, gain: Array) -> tuple[Array, ...]:
     """
     single, finite = np.isnan(p[..., 1]), np.isfinite(z)
     zero = np.where(finite, z, 0.0)
-    pair = ~single & (p[..., 0].imag != 0) & (p[..., 0] == p[..., 1].conj())
+    pair = ~single & (p[..., 0].imag != 0) & (p[..., 0] == p[..., 1].conj()) & (np.abs(p[..., 0]) > _GONE)
     p1, p2 = p[..., 0], np.where(single, 0.0, p[..., 1])
     omega = np.abs(p1.imag)
     both, one = finite.all(-1), finite.sum(-1) == 1
 
     a11, a22 = np.where(pair, p1.real, p1), np.where(pair, p1.real, p2)
-    rate = np.where(p2 != 0, np.abs(p2), np.where(p1 != 0, np.abs(p1), 1.0))
+    rate = np.where(np.abs(p2) > _GONE, np.abs(p2), np.where(np.abs(p1) > _GONE, np.abs(p1), 1.0))
     a21 = np.where(single, 0.0, np.where(pair, omega, rate)).astype(complex)
     a12 = np.where(pair, -omega, 0.0).astype(complex)
 
