@@ -178,3 +178,13 @@ def test_poles_that_are_gone_after_one_sample(pole):
     assert np.isfinite(h).all()
     # After two samples only e^{−1} is left: the kernel is that of one pole.
     np.testing.assert_allclose(h[4:] / h[3:-1], np.exp(-1.0), rtol=1e-13)
+
+
+def test_balancing_over_three_hundred_decades():
+    """Found by the laws: a row of 1e-310 beside a column of 1 overflowed."""
+    from statespace.structure.matrices import balanced
+
+    scaled, scale = balanced(np.array([[0.5, 1e-310], [1.0, 0.25]]))
+    assert np.array_equal(np.diag(scaled), [0.5, 0.25])
+    assert abs(np.log10(scaled[0, 1] / scaled[1, 0])) < 1
+    assert np.isfinite(scale).all()

@@ -57,8 +57,8 @@ def balancing(a: Array, sweeps: int = 20) -> Array:
 def _imbalance(column: Array, row: Array) -> Array:
     """Power of two nearest to √(row/column); 1 where one of them is empty."""
     usable = (column > 0) & (row > 0)
-    ratio = np.where(usable, row, 1.0) / np.where(usable, column, 1.0)
-    return np.asarray(np.exp2(np.round(0.5 * np.log2(ratio))))
+    ratio = np.log2(np.where(usable, row, 1.0)) - np.log2(np.where(usable, column, 1.0))  # a quotient may overflow
+    return np.asarray(np.exp2(np.round(0.5 * ratio)))
 
 
 def balanced(a: Array) -> tuple[Array, Array]:
