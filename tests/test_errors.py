@@ -650,7 +650,7 @@ CASES = [
     (lambda: GRADIENT(3, square_vjp, X), T, r"^function must be a function \(\*args\) -> y, got 3"),
     (lambda: GRADIENT(square, None, X), T, r"^vjp must be a function \(\*args\) -> \(y, pullback\), got None"),
     (lambda: GRADIENT(square, square_vjp), V, r"^assert_gradient needs the arguments .* got none; write them"),
-    (lambda: GRADIENT(square, square_vjp, X, step=0), V, r"^step must be a positive number, got 0$"),
+    (lambda: GRADIENT(square, square_vjp, X, step=0), V, r"^step must be a positive number, got 0; it is relative"),
     (lambda: GRADIENT(square, square_vjp, X, step="1"), V, r"^step must be a positive number, got '1'"),
     (lambda: GRADIENT(square, square_vjp, X, slack=-1), V, r"^slack must be a positive number, got -1"),
     (lambda: GRADIENT(square, square_vjp, X, slack=True), V, r"^slack must be a positive number, got True"),

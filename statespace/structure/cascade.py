@@ -14,7 +14,6 @@ import numpy as np
 
 from statespace.arrays import Array, FrozenArrays, as_coefficients, as_numbers, frozen, refuse_nonfinite
 
-
 # Below this a pole is at 0 for the units of a section: e^{−693} of a stiff filter must not become 1e301 beside it.
 _GONE = 1e-100
 

@@ -28,7 +28,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from statespace.arrays import Array, as_signal, refuse_nonfinite, shorten
+from statespace.testing.callables import check_positive
 from statespace.testing.margin import Margin, worst
+from statespace.testing.report import written
 
 Direction: TypeAlias = dict[int, Array]  # from the number of an argument to a step of its shape
 
@@ -38,7 +40,6 @@ _LEVELS = 4
 _HALVINGS = 14  # a function with a^10000 in it needs steps of 1e-5
 _SAMPLES = 16  # of the grid that rounding is measured on
 _ONE_BY_ONE = 256  # entries that are tried one at a time, after halving down to them
-_LARGEST = 1000  # numbers of an argument that are written out
 
 
 def assert_gradient(
@@ -382,18 +383,10 @@ def _entry(case: _Case, p: _Pulled, noise: Array, i: int, k: int) -> _Entry:
 
 def _pasted(case: _Case, w: Array | None = None) -> str:
     """Lines of Python that build the arguments, and the grad_y for which it fails."""
-    args = [f"    {_written(value)}," for value in case.point]
-    tail = [] if w is None else [f"grad_y = {_written(w)}"]
-    return "\n".join(["", "import numpy as np", "args = (", *args, ")", *tail])
-
-
-def _written(value: Any) -> str:
-    if not isinstance(value, np.ndarray):
-        return repr(value)
-    if value.size > _LARGEST:
-        return f"...,  # {value.dtype} of shape {value.shape}"
-    dtype = "" if value.dtype in (np.float64, np.complex128) and value.size else f", np.{value.dtype.name}"
-    return f"np.array({value.tolist()!r}{dtype})" + ("" if value.size else f".reshape({value.shape})")
+    names = {f"x{i}": value for i, value in enumerate(case.point)}
+    lines = [f"{name} = {written(value)}" for name, value in names.items()]
+    tail = [] if w is None else [f"grad_y = {written(w)}"]
+    return "\n".join(["", "import numpy as np", *lines, f"args = ({', '.join(names)},)", *tail])
 
 
 # --------------------------------------------------------------- the code under test
@@ -468,10 +461,8 @@ def _check_options(function: Any, vjp: Any, args: tuple[Any, ...], step: Any, sl
             raise TypeError(f"{name} must be a function (*args) -> {returns}, got {shorten(value)}")
     if not args:
         raise ValueError("assert_gradient needs the arguments to differentiate at, got none; write them after vjp")
-    for name, value in (("step", 1.0 if step is None else step), ("slack", slack)):
-        real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-        if not (real and 0 < value < np.inf):
-            raise ValueError(f"{name} must be a positive number, got {shorten(value)}")
+    check_positive(1.0 if step is None else step, "step", "it is relative to the entries of an argument")
+    check_positive(slack, "slack", "it multiplies the bound of the error model")
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed must be an integer, 0 or more, got {shorten(seed)}")
 

@@ -11,7 +11,7 @@ from statespace.arrays import shorten
 from statespace.systems import ContinuousSystem, DiscreteSystem
 from statespace.systems.show import constructor
 
-_LARGEST_SIGNAL = 2000  # numbers of a signal that are written out
+_LARGEST_SIGNAL = 1000  # numbers of a signal that are written out
 
 
 def pasted(context: dict[str, Any]) -> str:
