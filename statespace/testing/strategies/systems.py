@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,6 +226,7 @@ def _systems(
     return kind(*_stacked(found, sizes.batch), **step)
 
 
+@cache
 def _near_zero(decades: tuple[int, int]) -> st.SearchStrategy[int]:
     """Shrinks to the decade next to 0."""
     low, high = decades
@@ -232,6 +234,7 @@ def _near_zero(decades: tuple[int, int]) -> st.SearchStrategy[int]:
     return st.integers(low - middle, high - middle).map(lambda k: k + middle)
 
 
+@cache
 @st.composite
 def _state_counts(draw: Any, name: str, sizes: Sizes, limits: Limits) -> int:
     """Number of states, 0 for a dense system only; as many draws for every structure."""
@@ -273,6 +276,7 @@ def _joined(structures: tuple[Any, ...], batch: tuple[int, ...]) -> Any:
     return Dense(stack("matrix"), stack("poles") if any(s.known_poles is not None for s in structures) else None)
 
 
+@cache
 def _matrix(shape: tuple[int, int], is_complex: bool, among: tuple[float, ...] = _ENTRIES) -> st.SearchStrategy[Array]:
     """A matrix of small numbers."""
     count = shape[0] * shape[1]
@@ -283,6 +287,7 @@ def _matrix(shape: tuple[int, int], is_complex: bool, among: tuple[float, ...] =
     return st.tuples(real, imaginary).map(lambda pair: pair[0] + 1j * np.array(pair[1]).reshape(shape))
 
 
+@cache
 @st.composite
 def _ports(draw: Any, states: int, shape: Shape, is_complex: bool, through_complex: bool) -> tuple[Array, Array, Array]:
     """B in the unit of the speeds, so that gains are about 1, and C and D."""
