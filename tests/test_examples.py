@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -313,6 +314,17 @@ def test_controller_to_c_runs(control, tmp_path, monkeypatch, capsys):
     header = (tmp_path / "controller.h").read_text(encoding="ascii")
     assert header == ss.to_c(control.digital(control.BILINEAR), "controller")
     assert image_size(tmp_path / "controller.png") == (1000, 750)
+
+
+# --------------------------------------------------------------- laws for your own
+
+
+def test_your_own_filter_passes():
+    """As it is run by hand, by pytest; nothing is left beside it."""
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/test_your_own_filter.py"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
 
 
 # --------------------------------------------------------------- what the pages say

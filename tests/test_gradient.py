@@ -389,7 +389,11 @@ CASES = [
     (lambda: assert_gradient(3, square_vjp, X), T, r"^function must be a function \(\*args\) -> y, got 3"),
     (lambda: assert_gradient(square, None, X), T, r"^vjp must be a function \(\*args\) -> \(y, pullback\), got None"),
     (lambda: assert_gradient(square, square_vjp), V, r"^assert_gradient needs the arguments .* got none; write them"),
-    (lambda: assert_gradient(square, square_vjp, X, step=0), V, r"^step must be a positive number, got 0; it is relative to the entries of an argument$"),
+    (
+        lambda: assert_gradient(square, square_vjp, X, step=0),
+        V,
+        r"^step must be a positive number, got 0; it is relative",
+    ),
     (lambda: assert_gradient(square, square_vjp, X, step="1"), V, r"^step must be a positive number, got '1'"),
     (lambda: assert_gradient(square, square_vjp, X, slack=-1), V, r"^slack must be a positive number, got -1"),
     (lambda: assert_gradient(square, square_vjp, X, slack=True), V, r"^slack must be a positive number, got True"),

@@ -273,7 +273,7 @@ def test_series_is_one_after_the_other(run, second):
     sides = {"series": ss.simulate(both, u).y, "one by one": ss.simulate(second, between).y}
     # What the first rounds enters the second at every sample.
     passed = np.abs(ss.kernel(second, len(u))).sum(axis=-3) @ output_bound(first, u)
-    bound = (output_bound(both, u, angle=1.0) + output_bound(second, between) + passed) / 2  # one run of each
+    bound = (output_bound(both, u) + output_bound(second, between) + passed) / 2  # one run of each
     record("series", compare("series", sides, bound, memory(both, len(u)), first=first, second=second, u=u))
 
 
@@ -330,9 +330,12 @@ def angle_of(system, dt):
 def discrete_bound(system, digital, dt, u, x0=None):
     """Two ways to discretize: coefficients known to ‖ΔA‖, the feedthrough C γ B and the shift γ B u too."""
     # SciPy's expm, of a larger matrix, and ours; 1 + z is known to its last digit, and rational functions nearly so.
-    share = 0.0 if isinstance(digital.method, ss.ForwardEuler) else 1.2 if digital.method in RULES else 1.5
+    share = 0.0 if isinstance(digital.method, ss.ForwardEuler) else 0.7 if digital.method in RULES else 1.0
     angle = share * angle_of(system, dt)
     through = np.abs(system.C) @ np.abs(system.B) @ np.abs(u).max(axis=0, initial=0.0) * dt * (1 + system.stores_pairs)
+    if isinstance(digital.A, ss.Diagonal):  # the other way is a dense matrix, known in the norm
+        c = digital.C * (1 + system.stores_pairs)
+        digital = ss.DiscreteSystem(np.diag(digital.A.diagonal), digital.B, c, digital.D, dt=digital.dt)
     return output_bound(digital, u, x0, angle=angle) + 2 * EPS * angle * through
 
 
@@ -446,12 +449,8 @@ def test_semigroup(step):
     one, two = ss.discretize(system, dt), ss.discretize(system, 2 * dt)
     a, b = np.asarray(one.A), one.B
     size = np.linalg.norm(a)
-    bound = (
-        8
-        * EPS
-        * angle_of(system, 2 * dt)
-        * np.array([max(size**2, np.linalg.norm(np.asarray(two.A))), (size + 1) * np.linalg.norm(b)])
-    )
+    known = 5 * EPS * angle_of(system, 2 * dt)
+    bound = known * max(size**2, np.linalg.norm(np.asarray(two.A))), known * (size + 1) * np.linalg.norm(b)
     for name, pair, allowed in (("A", (np.asarray(two.A), a @ a), bound[0]), ("B", (two.B, a @ b + b), bound[1])):
         sides = {"2Δ": pair[0], "Δ twice": pair[1]}
         record("semigroup", compare(f"the semigroup law of {name}", sides, allowed, system=system, dt=dt))
@@ -494,10 +493,10 @@ def assert_found_again(digital, method):
             return
     rule = as_method(method or digital.method)
     again, angle = ss.discretize(system, digital.dt, rule), angle_of(system, digital.dt)
-    if (
-        digital.n_states and isinstance(digital.A, ss.Dense) and not hasattr(rule, "substitutes")
-    ):  # a logarithm: known to eps times the condition
-        angle = max(angle, np.linalg.cond(np.asarray(digital.A)))
+    if not isinstance(digital.A, ss.Dense):  # mode by mode: to a few roundings, however stiff
+        angle = 2.0
+    elif rule not in RULES and digital.n_states:  # B = φ1⁻¹ B_d/Δ may be larger than B_d, and comes back through φ1
+        angle *= max(1.0, digital.dt * np.linalg.norm(system.B) / max(np.linalg.norm(digital.B), 1e-300))
     record("there and back", ss.testing.assert_equivalent(again, digital, angle=angle))
 
 
@@ -516,20 +515,23 @@ def test_simulating_is_discretizing(step, hold, data):
     assert np.array_equal(one.y, ss.simulate(ss.discretize(system, dt, hold), u, x0=start, form="recurrent").y)
 
 
-@given(st.data(), CONTINUOUS, st.sampled_from(["zoh", "foh"]))
-def test_a_continuous_run_goes_on(data, system, hold):
+@given(steps(CONTINUOUS), st.sampled_from(["zoh", "foh"]), st.data())
+def test_a_continuous_run_goes_on(step, hold, data):
     """From its final state, which is x at the last stamp; the second piece repeats that stamp."""
+    system, dt = step
     assume(not isinstance(system.A, ss.DiagonalPlusLowRank))
-    t = data.draw(st.one_of(strategies.irregular_grids(system), strategies.irregular_grids(system, uniform=True)))
-    u, cut = data.draw(strategies.signals(len(t), system.n_inputs)), data.draw(st.integers(1, max(len(t) - 1, 1)))
-    whole = ss.simulate(system, u, t=t, hold=hold)
-    first = ss.simulate(system, u[:cut], t=t[:cut], hold=hold)
-    rest = ss.simulate(system, u[cut - 1 :], t=t[cut - 1 :], hold=hold, x0=first.final_state)
-    pieces = np.concatenate([first.y, rest.y[1:]]).reshape(len(t), system.n_outputs)
-    slopes = np.diff(u, axis=0, append=u[-1:]) / np.diff(t, append=np.inf)[:, None] * (hold == "foh")
-    _, bound = exact_with_bound(system, u, slopes, t, np.zeros(system.state_size))
+    u = data.draw(strategies.signals(data.draw(st.integers(1, 60)), system.n_inputs))
+    cut = data.draw(st.integers(1, len(u)))
+    whole, first = (ss.simulate(system, part, dt=dt, hold=hold) for part in (u, u[:cut]))
+    rest = ss.simulate(system, u[cut - 1 :], dt=dt, hold=hold, x0=first.final_state)
+    pieces = np.concatenate([first.y, rest.y[1:]]).reshape(len(u), system.n_outputs)
     sides = {"in pieces": pieces, "whole": whole.y.reshape(pieces.shape)}
-    record("goes on", compare(f"going on by {hold}", sides, bound, len(t), system=system, t=t, u=u, cut=cut))
+    # The state is shifted by γ B u and back.
+    shift = np.abs(system.C) @ np.abs(system.B) @ np.abs(u).max(axis=0) * dt * (1 + system.stores_pairs)
+    start = ss.initial_state(system, dt, hold, None, u[0])
+    bound = output_bound(whole.system, u, start) + 2 * EPS * shift
+    context = {"system": system, "dt": dt, "u": u, "cut": cut}
+    record("goes on", compare(f"going on by {hold}", sides, bound, memory(whole.system, len(u)), **context))
 
 
 @given(st.data(), CONTINUOUS, st.sampled_from(["zoh", "foh"]))

@@ -11,6 +11,7 @@ from statespace.arrays import Array, as_signal, refuse_nonfinite, shorten
 from statespace.conversion import as_system
 from statespace.simulation import simulate
 from statespace.systems import ContinuousSystem, DiscreteSystem
+from statespace.testing.report import pasted
 
 Runnable: TypeAlias = DiscreteSystem | Callable[[Array], Any]
 Discretization: TypeAlias = Callable[[ContinuousSystem, float], DiscreteSystem]
@@ -34,8 +35,8 @@ def from_matrices(function: Callable[..., Any]) -> Discretization:
     ------
     TypeError
         ``function`` cannot be called. When the discretization is called: the system is not continuous.
-    ValueError
-        When the discretization is called: fewer than four matrices came back.
+    AssertionError
+        When the discretization is called: what came back is no system, such as three matrices, or NaN.
 
     References
     ----------
@@ -54,19 +55,24 @@ def from_matrices(function: Callable[..., Any]) -> Discretization:
     def discretize_matrices(system: ContinuousSystem, dt: float) -> DiscreteSystem:
         if not isinstance(system, ContinuousSystem):
             raise TypeError(f"a discretization needs a ContinuousSystem, got {type(system).__name__}")
-        return _read(function(*system, dt), dt)
+        return _read(function(*system, dt), system, dt)
 
     return discretize_matrices
 
 
-def _read(answer: Any, dt: float) -> DiscreteSystem:
+def _read(answer: Any, system: ContinuousSystem, dt: float) -> DiscreteSystem:
+    """The system that came back; the code under test is wrong where it is none."""
+    lines = pasted({"system": system, "dt": dt})
     if isinstance(answer, DiscreteSystem):
         return answer
     if not isinstance(answer, (tuple, list)):
         answer = tuple(as_system(answer))
     if len(answer) < 4:
-        raise ValueError(f"the function must return (A, B, C, D), got {len(answer)} values: {shorten(answer)}")
-    return DiscreteSystem(*answer[:4], dt=dt)
+        raise AssertionError(f"the function must return (A, B, C, D), got {len(answer)} values\n{lines}")
+    try:
+        return DiscreteSystem(*answer[:4], dt=dt)
+    except ValueError as error:
+        raise AssertionError(f"the function returned no system: {error}\n{lines}") from None
 
 
 def as_discretization(method: Any) -> Discretization:
@@ -119,7 +125,7 @@ def with_outputs(y: Any, u: Array, name: str) -> Array:
     if array.ndim < 2 or array.shape[-2] != length:
         raise AssertionError(
             f"{name} returned an array of shape {np.shape(y)} for u.shape={u.shape}: wanted {wanted} with L={length}, "
-            "as many samples out as in"
+            f"as many samples out as in\n{pasted({'u': u})}"
         )
     return array
 

@@ -13,6 +13,7 @@ from statespace.testing.callables import Runnable, as_input, as_run, check_posit
 from statespace.testing.margin import Margin, compare
 
 _SLACK = "it multiplies the bound of the error model"
+_ANGLE = "it is the norm of ΔA"
 
 
 def assert_linear(
@@ -23,6 +24,7 @@ def assert_linear(
     a: complex = 2.0,
     b: complex = -3.0,
     system: DiscreteSystem | None = None,
+    angle: float = 0.0,
     slack: float = 1.0,
 ) -> Margin:
     """Assert superposition: f(a u + b v) = a f(u) + b f(v).
@@ -38,6 +40,8 @@ def assert_linear(
         Two numbers.
     system : DiscreteSystem, optional
         What a function should be, for the bound. Without it the bound is 8·eps·L of the largest output.
+    angle : float
+        ‖ΔA‖ where the function discretizes by itself, so that its coefficients are known to eps·‖ΔA‖.
     slack : float
         Factor on the bound.
 
@@ -74,6 +78,7 @@ def assert_linear(
     ...
     """
     check_positive(slack, "slack", _SLACK)
+    check_positive(angle, "angle", _ANGLE, zero=True)
     _check_numbers(a, b)
     run, like = as_run(function, "function"), system_of(system, function)
     first, second = as_input(u, "u", like), as_input(v, "v", like)
@@ -90,14 +95,19 @@ def assert_linear(
         bound = coarse_bound(*(w * y for w, y in zip(weights, parts, strict=True)))
     else:
         past = memory(like, past)
-        bound = _superposed_bound(like, weights, (first, second, mixed))
+        bound = _superposed_bound(like, weights, (first, second, mixed), angle)
     return compare("linearity", sides, slack * bound, past, system=like, u=first, v=second, a=a, b=b)
 
 
-def _superposed_bound(system: DiscreteSystem, weights: tuple[float, ...], signals: tuple[Array, ...]) -> Array:
+def _superposed_bound(
+    system: DiscreteSystem, weights: tuple[float, ...], signals: tuple[Array, ...], angle: float
+) -> Array:
     """Three runs round once each, half of what two answers may differ by, and a·u + b·v in the precision of u and v."""
     eps = float(np.finfo(signals[2].dtype).eps)
-    bounds = [w * output_bound(system, with_inputs(s), input_eps=eps) for w, s in zip(weights, signals, strict=True)]
+    bounds = [
+        w * output_bound(system, with_inputs(s), angle=angle, input_eps=eps)
+        for w, s in zip(weights, signals, strict=True)
+    ]
     return np.asarray(sum(bounds) / 2)
 
 
@@ -113,6 +123,7 @@ def assert_time_invariant(
     delay: int = 1,
     *,
     system: DiscreteSystem | None = None,
+    angle: float = 0.0,
     exact: bool = False,
     slack: float = 1.0,
 ) -> Margin:
@@ -129,6 +140,8 @@ def assert_time_invariant(
         Samples, from 0.
     system : DiscreteSystem, optional
         What a function should be, for the bound. Without it the bound is 8·eps·L of the largest output.
+    angle : float
+        ‖ΔA‖ where the function discretizes by itself, so that its coefficients are known to eps·‖ΔA‖.
     exact : bool
         Ask for the same bits, as every recurrence gives them.
     slack : float
@@ -159,6 +172,7 @@ def assert_time_invariant(
     Margin(error=0.0, bound=0.0, memory=8.0)
     """
     check_positive(slack, "slack", _SLACK)
+    check_positive(angle, "angle", _ANGLE, zero=True)
     if not isinstance(delay, (int, np.integer)) or isinstance(delay, bool) or delay < 0:
         raise ValueError(f"delay must be a number of samples, 0 or more, got {shorten(delay)}")
     run, like = as_run(function, "function"), system_of(system, function)
@@ -170,7 +184,7 @@ def assert_time_invariant(
     past = memory(like, length) if like else length
     bound: Any = 0.0
     if not exact:
-        bound = slack * (output_bound(like, with_inputs(late)) if like else coarse_bound(answer))
+        bound = slack * (output_bound(like, with_inputs(late), angle=angle) if like else coarse_bound(answer))
     return compare("time invariance", sides, bound, past, system=like, u=early, delay=int(delay))
 
 

@@ -69,7 +69,10 @@ def compare(law: str, sides: dict[str, Array], bound: Any, memory: Any = 1.0, **
     place = _largest(ratio)
     if not ratio[place] <= 1:
         place = _first_failing(ratio, place)
-        raise AssertionError(f"{_found(law, sides, place, error[place], allowed[place])}\n{pasted(context)}")
+        limit = (
+            f"{float(allowed[place]):.3g}" if np.any(bound) or np.ndim(bound) else "nothing: the same bits are promised"
+        )
+        raise AssertionError(f"{_found(law, sides, place, error[place], limit)}\n{pasted(context)}")
     return Margin(float(error[place]), float(allowed[place]), float(np.max(memory)))
 
 
@@ -101,10 +104,9 @@ def _first_failing(ratio: Array, place: tuple[int, ...]) -> tuple[int, ...]:
     return (*place[:-2], int(np.argmax(~(along <= 1))), place[-1])
 
 
-def _found(law: str, sides: dict[str, Array], place: tuple[int, ...], error: Any, allowed: Any) -> str:
+def _found(law: str, sides: dict[str, Array], place: tuple[int, ...], error: Any, limit: str) -> str:
     *batch, sample, output = place
     where = f"output {output} at sample {sample}" + (f" of system {tuple(batch)}" if batch else "")
     width = max(map(len, sides))
     values = "\n".join(f"  {name:<{width}}  {y[place].item()!r}" for name, y in sides.items())
-    limit = "nothing: the same bits are promised" if allowed == 0 else f"{float(allowed):.3g}"
     return f"{law} does not hold for {where}:\n{values}\n  they differ by {float(error):.3g}, allowed is {limit}"

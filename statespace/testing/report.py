@@ -11,6 +11,7 @@ from statespace.arrays import shorten
 from statespace.systems import ContinuousSystem, DiscreteSystem
 from statespace.systems.show import constructor
 
+_MANY = 20  # zeros at the end of an impulse
 _LARGEST_SIGNAL = 1000  # numbers of a signal that are written out
 
 
@@ -36,6 +37,9 @@ def _array(value: np.ndarray[Any, Any]) -> str:
         return f"...  # {value.dtype} of shape {value.shape}, too long to print"
     if value.dtype.kind == "c" and not np.isfinite(value).all():  # no literal is inf + 1j
         return f"{_array(np.stack([value.real, value.imag], -1))}.view(np.{value.dtype.name})[..., 0]"
+    zeros = len(value) - 1 - int(np.max(np.nonzero(value), initial=-1)) if value.ndim == 1 else 0
+    if zeros > _MANY and value.dtype == np.float64:
+        return f"np.r_[{_array(value[:-zeros])}, np.zeros({zeros})]"
     plain = value.dtype in (np.float64, np.complex128) and value.size
     text = re.sub(r"\b(nan|inf)\b", r"np.\1", repr(value.tolist()))
     shape = "" if value.size else f".reshape({value.shape})"

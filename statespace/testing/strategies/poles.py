@@ -29,6 +29,7 @@ class Limits(NamedTuple):
     decay: float  # r ζ at least
     damping: tuple[float, float]  # ζ
     widest: float  # r from 1/widest to widest
+    alternates: bool  # whether −e^{−r} is wanted, of any r: its ζ is between 0 and 1
 
 
 def stable_poles(
@@ -118,7 +119,8 @@ def limits_of(time: str, margin: float, damping: Any, stiffness: float, dtype: A
             f"margin={margin:g} asks for a decay that damping={low:g} to {high:g} cannot have; "
             f"the upper end must be above {max(least, 1e-3):.3g}"
         )
-    return Limits(discrete, is_complex, decay, (max(low, least), high), float(stiffness) ** 0.5)
+    alternates = discrete and low == 0 and high == 1
+    return Limits(discrete, is_complex, decay, (max(low, least), high), float(stiffness) ** 0.5, alternates)
 
 
 def is_complex_type(dtype: Any) -> bool:
@@ -213,13 +215,13 @@ def _mode(draw: Any, limits: Limits, earlier: tuple[complex, ...]) -> complex:
 
 def _corners(limits: Limits, earlier: tuple[complex, ...]) -> tuple[str, ...]:
     """Corners that the limits leave, where there is an earlier mode that fits."""
-    low, high = limits.damping
+    high = limits.damping[1]
     possible = {
         "same": bool(earlier) and _fits(earlier[-1], limits),
         "near": bool(earlier) and _fits(earlier[-1], limits) and np.isfinite(earlier[-1]) and earlier[-1] != 0,
         "integrator": limits.decay == 0 and high == 1,
         "dead": limits.discrete and high == 1,
-        "alternating": limits.discrete and low == 0 and high == 1,
+        "alternating": limits.alternates,
         "slow": limits.discrete and limits.decay <= _SLOW,
     }
     return tuple(corner for corner in _CORNERS if possible[corner])
