@@ -142,7 +142,10 @@ def frozen(array: Array) -> Array:
 
 
 class FrozenArrays:
-    """Unpickling or copying a frozen dataclass leaves its arrays read-only."""
+    """Unpickling or copying a frozen dataclass leaves its arrays read-only, and it is printed as its repr."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # IPython and Hypothesis would print the fields
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

@@ -291,7 +291,7 @@ def test_parallel_is_the_sum(run, second):
 
 
 def table(method, z, dt):
-    """α, β, γ of DESIGN's table for a matrix z = ΔA, from SciPy's expm of one large matrix."""
+    """α, β, γ of DESIGN's table for a matrix z = ΔA, from the exponential of one large matrix."""
     n, one = len(z), np.eye(len(z))
     big = np.zeros((3 * n, 3 * n), dtype=z.dtype)
     big[:n, :n], big[:n, n : 2 * n], big[n : 2 * n, 2 * n :] = z, one, one
@@ -329,13 +329,10 @@ def angle_of(system, dt):
 
 def discrete_bound(system, digital, dt, u, x0=None):
     """Two ways to discretize: coefficients known to ‖ΔA‖, the feedthrough C γ B and the shift γ B u too."""
-    # SciPy's expm, of a larger matrix, and ours; 1 + z is known to its last digit, and rational functions nearly so.
-    share = 0.0 if isinstance(digital.method, ss.ForwardEuler) else 0.7 if digital.method in RULES else 1.0
+    # The other way is exact. 1 + z is known to its last digit, rational functions nearly so.
+    share = 0.0 if isinstance(digital.method, ss.ForwardEuler) else 0.4 if digital.method in RULES else 0.7
     angle = share * angle_of(system, dt)
     through = np.abs(system.C) @ np.abs(system.B) @ np.abs(u).max(axis=0, initial=0.0) * dt * (1 + system.stores_pairs)
-    if isinstance(digital.A, ss.Diagonal):  # the other way is a dense matrix, known in the norm
-        c = digital.C * (1 + system.stores_pairs)
-        digital = ss.DiscreteSystem(np.diag(digital.A.diagonal), digital.B, c, digital.D, dt=digital.dt)
     return output_bound(digital, u, x0, angle=angle) + 2 * EPS * angle * through
 
 
@@ -355,6 +352,9 @@ def test_the_table(method, step, data):
     assume(not isinstance(system.A, ss.DiagonalPlusLowRank) or method in RATIONAL)
     u = data.draw(strategies.signals(None, system.n_inputs))
     digital = digitized(system, dt, method)
+    u = (
+        u[:12] if np.abs(digital.poles).max(initial=0.0) > 1.01 else u
+    )  # of what grows the last sample is all that counts
     # The states of sections are mapped to sections (tests/test_discretization.py), in coordinates of any condition.
     x0 = None if isinstance(digital.A, ss.Cascade) else data.draw(states(system))
     start = ss.initial_state(system, dt, method, x0, u[0] if len(u) else None)
@@ -567,7 +567,7 @@ def exact_with_bound(system, u, slopes, t, x0):
             local = (1 + np.linalg.norm(a) * h) * (np.abs(e[:n]) @ np.abs(before)) + 4 * np.abs(t[k + 1]) * moving
             loss = np.abs(e[:n, :n]) @ loss + local
     y = np.real(y) if system.stores_pairs else np.array(y)  # 2·Re(C x) + D u
-    return y, 4 * EPS * allowed
+    return y, 2 * EPS * allowed
 
 
 def interval(a, b, h):

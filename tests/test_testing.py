@@ -93,7 +93,7 @@ def test_no_states_and_no_outputs_in_common():
     KIT.assert_equivalent(gain, lambda u: u @ [[2.0], [1.0]])
     assert "output 0 at sample 0" in failure(lambda: KIT.assert_equivalent(gain, lambda u: u[:, :1]))
     text = failure(lambda: KIT.assert_equivalent(ss.append(LAG, LAG)[:, 0], ss.append(LAG, LAG, LAG)[:, 0]))
-    assert text.startswith("equivalence does not hold: first has shape (16, 2) and second has shape (16, 3)")
+    assert text.startswith("equivalence does not hold: first has shape (22, 2) and second has shape (22, 3)")
 
 
 def test_continuous_systems_are_compared_by_their_behaviour():
@@ -604,7 +604,9 @@ def test_the_bound_holds_in_any_precision():
 @given(strategies.systems("discrete"), st.data(), st.sampled_from([1e-100, 1e100]))
 def test_the_bound_scales_with_the_signal(system, data, factor):
     u = data.draw(strategies.signals(20, system.n_inputs))
-    np.testing.assert_allclose(output_bound(system, factor * u), factor * output_bound(system, u), rtol=1e-9)
+    np.testing.assert_allclose(
+        output_bound(system, factor * u), factor * output_bound(system, u), rtol=1e-9, atol=1e-300
+    )
 
 
 @given(strategies.systems("discrete", structure="dense"), st.data())

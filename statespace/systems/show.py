@@ -28,6 +28,8 @@ def constructor(system: _System) -> str:
     arguments = [] if isinstance(system.A, Cascade) else [_nested(m) for m in (system.B, system.C, system.D)]
     plain = isinstance(system.A, Dense) and system.A.known_poles is None
     arguments.insert(0, _nested(system.A.matrix) if plain else repr(system.A))
+    if system.n_states == 0 and system.batch_shape:  # the batch is in D: an empty list has no axes
+        arguments[:3] = ["[]"] * 3
     dt = getattr(system, "dt", None)
     if dt is not None:
         arguments.append(f"dt={np.asarray(dt).tolist()}")

@@ -23,7 +23,9 @@ from statespace.structure import Cascade, Dense, Diagonal, DiagonalPlusLowRank, 
 from statespace.systems import DiscreteSystem
 
 _COARSE = 8  # roundings a sample where nothing is known of the system
+_VACUOUS = 1e-3  # of the answer
 _DOUBLE = float(np.finfo(float).eps)
+_SMALLEST = float(np.finfo(float).smallest_subnormal)
 
 
 def output_bound(
@@ -59,7 +61,7 @@ def _bound(system: DiscreteSystem, u: Array, x0: Array | None, angle: float, inp
         direct = direct + 2 * _of_roots(system, u)
     remembered = _in_quadrature(seen(system, length) * _largest(moved)[..., None, :])
     rounded = _largest(np.abs(result.y)) * float(np.finfo(result.y.dtype).eps)
-    double = _roundings(system) * _DOUBLE * (remembered + _largest(direct))
+    double = _roundings(system) * (_DOUBLE * (remembered + _largest(direct)) + _SMALLEST * length)
     return np.asarray(double + (rounded if result.y.dtype.itemsize < 8 * (1 + np.iscomplexobj(result.y)) else 0.0))
 
 
@@ -80,7 +82,7 @@ def convolution_bound(system: DiscreteSystem, u: Array) -> Array:
     if u.shape[-2] == 0:
         return np.zeros(system.n_outputs)
     h, length = kernel(system, u.shape[-2]), max(u.shape[-2], 2)
-    size = np.sqrt((np.abs(h) ** 2).sum(axis=-3)) @ np.sqrt((np.abs(u) ** 2).sum(axis=-2))[..., None]
+    size = _in_quadrature(np.moveaxis(np.abs(h), -3, -1)) @ _in_quadrature(np.abs(u).swapaxes(-1, -2))[..., None]
     largest = _largest(np.abs(run(system, u).y))
     rounded = _COARSE * _DOUBLE * np.log2(length) * (size[..., 0] / length**0.5 + largest)
     return np.asarray(rounded + np.sqrt(memory(system, length))[..., None] * _of_kernel(system, u))
@@ -111,10 +113,15 @@ def memory(system: DiscreteSystem, length: int) -> Array:
 
 
 def coarse_bound(*answers: Array) -> Array:
-    """Without a system that says more: every sample of all answers rounded to the largest, 8·eps·L·max|y|, (..., p)."""
+    """Without a system that says more: each answer rounded to its largest at every sample, 8·eps·L·max|y|, (..., p)."""
     length = max(answers[0].shape[-2], 1)
-    eps = max(float(np.finfo(y.dtype).eps) for y in answers)
-    return np.asarray(_COARSE * eps * length * sum(_largest(np.abs(y)) for y in answers))
+    eps = max(float(np.finfo(y.dtype).eps) if y.dtype.kind in "fc" else _DOUBLE for y in answers)
+    if _COARSE * length * eps > _VACUOUS:
+        raise ValueError(
+            f"without a system the bound is 8·eps·L = {_COARSE * length * eps:.2g} of the answer, which says nothing; "
+            "give system=, what the function should be, or a shorter signal"
+        )
+    return np.asarray(_COARSE * length * eps * sum(_largest(np.abs(y)) for y in answers))
 
 
 def seen(system: DiscreteSystem, length: int) -> Array:

@@ -117,7 +117,7 @@ def with_inputs(u: Array) -> Array:
 
 def with_outputs(y: Any, u: Array, name: str) -> Array:
     """An answer as (..., L, p); N samples in, N samples out."""
-    array = np.asarray(y)
+    array = np.array(y)  # a copy: the function may use its memory again
     if array.dtype.kind not in "biufc":
         raise TypeError(f"{name} must return an array of numbers, got {shorten(y)}")
     array = array[:, None] if array.ndim == 1 and u.ndim == 1 else array
@@ -127,7 +127,21 @@ def with_outputs(y: Any, u: Array, name: str) -> Array:
             f"{name} returned an array of shape {np.shape(y)} for u.shape={u.shape}: wanted {wanted} with L={length}, "
             f"as many samples out as in\n{pasted({'u': u})}"
         )
+    if not np.isfinite(array).all():
+        sample = int(np.argmin(np.isfinite(array).all(axis=(*range(array.ndim - 2), -1))))
+        raise AssertionError(
+            f"{name} returned NaN or infinity from sample {sample} on for a finite u\n{pasted({'u': u})}"
+        )
     return array
+
+
+def rounding_of(function: Any, *answers: Array) -> float:
+    """Eps of what a function answers in, over that of a double; a system of ours keeps its state in double."""
+    if isinstance(function, DiscreteSystem):
+        return 1.0
+    return max(float(np.finfo(y.dtype).eps if y.dtype.kind in "fc" else 0.0) for y in answers) / float(
+        np.finfo(float).eps
+    )
 
 
 # --------------------------------------------------------------- arguments

@@ -9,8 +9,9 @@ import numpy as np
 from statespace.arrays import Array, shorten
 from statespace.systems import DiscreteSystem
 from statespace.testing.bounds import coarse_bound, memory, output_bound
-from statespace.testing.callables import Runnable, as_input, as_run, check_positive, system_of, with_inputs
+from statespace.testing.callables import Runnable, as_input, as_run, check_positive, rounding_of, system_of, with_inputs
 from statespace.testing.margin import Margin, compare
+from statespace.testing.report import pasted
 
 _SLACK = "it multiplies the bound of the error model"
 _ANGLE = "it is the norm of ΔA"
@@ -21,8 +22,8 @@ def assert_linear(
     u: Any,
     v: Any,
     *,
-    a: complex = 2.0,
-    b: complex = -3.0,
+    a: complex | None = None,
+    b: complex | None = None,
     system: DiscreteSystem | None = None,
     angle: float = 0.0,
     slack: float = 1.0,
@@ -36,10 +37,10 @@ def assert_linear(
         rest.
     u, v : array_like, (L,) or (..., L, m)
         Two signals of one shape.
-    a, b : float or complex
-        Two numbers.
+    a, b : float or complex, optional
+        Two numbers; 2 and −3 when omitted, and 2 + j and −3j of complex signals.
     system : DiscreteSystem, optional
-        What a function should be, for the bound. Without it the bound is 8·eps·L of the largest output.
+        What a function should be, for the bound. Without it the bound is 8·eps·L of the largest of each answer.
     angle : float
         ‖ΔA‖ where the function discretizes by itself, so that its coefficients are known to eps·‖ΔA‖.
     slack : float
@@ -79,15 +80,20 @@ def assert_linear(
     """
     check_positive(slack, "slack", _SLACK)
     check_positive(angle, "angle", _ANGLE, zero=True)
-    _check_numbers(a, b)
     run, like = as_run(function, "function"), system_of(system, function)
     first, second = as_input(u, "u", like), as_input(v, "v", like)
+    is_complex = "c" in (first.dtype.kind, second.dtype.kind)
+    a = ((2.0 + 1j) if is_complex else 2.0) if a is None else a
+    b = (-3j if is_complex else -3.0) if b is None else b
+    _check_numbers(a, b)
     if first.shape != second.shape:
         raise ValueError(f"u and v must have one shape, got u.shape={first.shape} and v.shape={second.shape}")
     mixed = a * first + b * second
     parts = run(first), run(second), run(mixed)
     if not parts[0].shape == parts[1].shape == parts[2].shape:
-        raise AssertionError(f"f must answer signals of one shape alike, got {', '.join(str(y.shape) for y in parts)}")
+        shapes = ", ".join(str(y.shape) for y in parts)
+        lines = pasted({"u": first, "v": second, "a": a, "b": b})
+        raise AssertionError(f"f must answer signals of one shape alike, got {shapes}\n{lines}")
     sides = {"f(a·u + b·v)": parts[2], "a·f(u) + b·f(v)": a * parts[0] + b * parts[1]}
     weights = (abs(a), abs(b), 1.0)
     past: Any = first.shape[0] if first.ndim == 1 else first.shape[-2]
@@ -95,7 +101,7 @@ def assert_linear(
         bound = coarse_bound(*(w * y for w, y in zip(weights, parts, strict=True)))
     else:
         past = memory(like, past)
-        bound = _superposed_bound(like, weights, (first, second, mixed), angle)
+        bound = _superposed_bound(like, weights, (first, second, mixed), angle) * rounding_of(function, *parts)
     return compare("linearity", sides, slack * bound, past, system=like, u=first, v=second, a=a, b=b)
 
 
@@ -139,7 +145,7 @@ def assert_time_invariant(
     delay : int
         Samples, from 0.
     system : DiscreteSystem, optional
-        What a function should be, for the bound. Without it the bound is 8·eps·L of the largest output.
+        What a function should be, for the bound. Without it the bound is 8·eps·L of the largest of each answer.
     angle : float
         ‖ΔA‖ where the function discretizes by itself, so that its coefficients are known to eps·‖ΔA‖.
     exact : bool
@@ -183,8 +189,10 @@ def assert_time_invariant(
     length = answer.shape[-2]
     past = memory(like, length) if like else length
     bound: Any = 0.0
-    if not exact:
-        bound = slack * (output_bound(like, with_inputs(late), angle=angle) if like else coarse_bound(answer))
+    if not exact and like is None:
+        bound = slack * coarse_bound(answer)
+    elif not exact and like is not None:
+        bound = slack * output_bound(like, with_inputs(late), angle=angle) * rounding_of(function, answer)
     return compare("time invariance", sides, bound, past, system=like, u=early, delay=int(delay))
 
 

@@ -69,9 +69,8 @@ def compare(law: str, sides: dict[str, Array], bound: Any, memory: Any = 1.0, **
     place = _largest(ratio)
     if not ratio[place] <= 1:
         place = _first_failing(ratio, place)
-        limit = (
-            f"{float(allowed[place]):.3g}" if np.any(bound) or np.ndim(bound) else "nothing: the same bits are promised"
-        )
+        exact = not np.any(bound) and not np.ndim(bound)
+        limit = "nothing: the same bits are promised" if exact else f"{float(allowed[place]):.3g} (system=, slack=)"
         raise AssertionError(f"{_found(law, sides, place, error[place], limit)}\n{pasted(context)}")
     return Margin(float(error[place]), float(allowed[place]), float(np.max(memory)))
 

@@ -131,11 +131,14 @@ def _error(
     t = step * np.arange(samples)
     u = 1.0 - np.cos(t[:, None] * rates)
     y, exact = simulate(digital, u, form="recurrent").y, _exact(system, u, step, rates)
-    size = float(np.abs(exact).max(initial=0.0)) or 1.0
+    size = np.abs(exact).max(axis=0, initial=0.0)  # each output by its own
+    size = np.where(size > 0, size, 1.0)
     angle = float(np.linalg.norm(np.asarray(system.A))) * step
     # The oscillators of the exact answer turn by a rounded angle at each step.
     rounding = output_bound(digital, u, angle=max(1.0, angle), input_eps=samples * float(np.finfo(float).eps))
-    return float(np.abs(y - exact).max(initial=0.0)) / size, float(rounding.max(initial=0.0)) / size
+    error, rounding = np.abs(y - exact).max(axis=0, initial=0.0) / size, rounding / size
+    worst = int(np.argmax(error / np.maximum(rounding, 1e-300))) if len(error) else None
+    return (0.0, 0.0) if worst is None else (float(error[worst]), float(rounding[worst]))
 
 
 def _exact(system: ContinuousSystem, u: Array, step: float, rates: Array) -> Array:

@@ -37,7 +37,8 @@ def _array(value: np.ndarray[Any, Any]) -> str:
         return f"...  # {value.dtype} of shape {value.shape}, too long to print"
     if value.dtype.kind == "c" and not np.isfinite(value).all():  # no literal is inf + 1j
         return f"{_array(np.stack([value.real, value.imag], -1))}.view(np.{value.dtype.name})[..., 0]"
-    zeros = len(value) - 1 - int(np.max(np.nonzero(value), initial=-1)) if value.ndim == 1 else 0
+    some = (value != 0) | np.signbit(value.real)  # a −0 is written out
+    zeros = len(value) - 1 - int(np.max(np.nonzero(some), initial=-1)) if value.ndim == 1 else 0
     if zeros > _MANY and value.dtype == np.float64:
         return f"np.r_[{_array(value[:-zeros])}, np.zeros({zeros})]"
     plain = value.dtype in (np.float64, np.complex128) and value.size

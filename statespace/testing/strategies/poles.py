@@ -109,8 +109,8 @@ def limits_of(time: str, margin: float, damping: Any, stiffness: float, dtype: A
     if not (_is_number(margin) and 0 <= margin < (1.0 if discrete else np.inf)):
         limit = "from 0 to below 1 (|λ| ≤ 1 − margin)" if discrete else "0 or more (Re λ ≤ −margin)"
         raise ValueError(f"margin must be {limit}, got {shorten(margin)}")
-    if not (_is_number(stiffness) and 1 <= stiffness < np.inf):
-        raise ValueError(f"stiffness is the ratio of two speeds, 1 or more, got {shorten(stiffness)}")
+    if not (_is_number(stiffness) and 1 <= stiffness <= 1e100):
+        raise ValueError(f"stiffness is the ratio of two speeds, from 1 to 1e100, got {shorten(stiffness)}")
     decay = -np.log1p(-margin) if discrete else float(margin)
     tangent = decay / _ALIASED if discrete else 0.0  # an oscillation of at most 0.95 π a sample that decays so fast
     least = max(tangent / np.hypot(1.0, tangent), min(1e-3, high) if decay else 0.0)

@@ -133,6 +133,10 @@ def systems(
         raise ValueError(f"dt must be one step, got {shorten(dt)}")
     among = _STEPS if step is None else (float(step),)
     decades = (0, 0) if limits.discrete else (int(np.ceil(np.log10(low))), int(np.floor(np.log10(high))))
+    if not limits.discrete and margin > high * limits.widest:
+        raise ValueError(
+            f"margin={margin:g} is more than the speeds: time_scale up to {high:g} times √stiffness = {limits.widest:g}"
+        )
     if decades[0] > decades[1]:
         raise ValueError(f"time_scale must hold a power of ten, got {low:g} to {high:g}")
     return _systems(_structures(structure, sizes, limits), sizes, limits, decades, among)
