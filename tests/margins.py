@@ -21,8 +21,8 @@ def rooms(law):
 
 def table():
     """One line a law: examples, those with an error, and the distribution of the room."""
-    yield f"{'bound / error / √memory':<44} examples  nonzero   least     5 %  median    95 %"
+    yield f"{'bound / error / √memory':<44} examples  nonzero     least       5 %    median      95 %"
     for law in sorted(MARGINS):
         found = rooms(law)
         numbers = np.quantile(found, [0, 0.05, 0.5, 0.95]) if found.size else np.full(4, np.nan)
-        yield f"{law:<44} {len(MARGINS[law]):8d} {found.size:8d}" + "".join(f"{x:8.3g}" for x in numbers)
+        yield f"{law:<44} {len(MARGINS[law]):8d} {found.size:8d}" + "".join(f"{x:10.3g}" for x in numbers)
