@@ -623,7 +623,7 @@ CASES = [
     (lambda: ALIKE(DIGITAL, SPRING), T, r"^second is a ContinuousSystem, which has no samples"),
     (lambda: ALIKE(DIGITAL, ss.discretize(SPRING, 0.2)), F, r"^equivalence does not hold: one step is dt=0\.1"),
     (lambda: ALIKE(np.cumsum, np.cumsum, np.ones(10**4, np.float32)), V, r"^without a system the bound is 8·eps"),
-    (lambda: ALIKE(lambda u: u / 0.0 * np.nan, DIGITAL, U), F, r"^first returned NaN or infinity from sample 0 on for"),
+    (lambda: ALIKE(lambda u: np.full_like(u, np.nan), DIGITAL, U), F, r"^first returned NaN or infinity from sam"),
     (lambda: DRAWN(margin=1e9), V, r"^margin=1e\+09 is more than the speeds: time_scale up to 10000 times"),
     (lambda: ALIKE(DIGITAL, DIGITAL, angle=-1), V, r"^angle must be a number, 0 or more, got -1; it is the"),
     (lambda: ALIKE(DIGITAL, DIGITAL, length=0), V, r"^length must be a positive number, got 0; it is a n"),
