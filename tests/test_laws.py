@@ -375,7 +375,7 @@ def test_held_and_straight_inputs_are_exact(step, data):
     u, x0 = data.draw(strategies.signals(None, system.n_inputs)), data.draw(states(system))
     for hold in ("zoh", "foh"):
         slopes = np.diff(u, axis=0, append=u[-1:]) / dt * (hold == "foh")
-        wanted = exact(system, u, slopes, dt * np.arange(len(u)), np.zeros(system.n_states) if x0 is None else x0)
+        wanted = exact(system, u, slopes, dt * np.arange(len(u)), np.zeros(system.n_states) if x0 is None else x0, dt)
         y = ss.simulate(system, u, dt=dt, hold=hold, x0=x0, form="recurrent").y
         sides = {hold: y.reshape(len(u), system.n_outputs), "expm": wanted.reshape(len(u), system.n_outputs)}
         digital = ss.discretize(system, dt, hold)
@@ -493,11 +493,12 @@ def assert_found_again(digital, method):
             return
     rule = as_method(method or digital.method)
     again, angle = ss.discretize(system, digital.dt, rule), angle_of(system, digital.dt)
-    if not isinstance(digital.A, ss.Dense):  # mode by mode: to a few roundings, however stiff
+    if isinstance(digital.A, ss.Diagonal) or (rule in RULES and isinstance(digital.A, ss.Cascade)):  # mode by mode
         angle = 2.0
     elif rule not in RULES and digital.n_states:  # B = φ1⁻¹ B_d/Δ may be larger than B_d, and comes back through φ1
         angle *= max(1.0, digital.dt * np.linalg.norm(system.B) / max(np.linalg.norm(digital.B), 1e-300))
-    record("there and back", ss.testing.assert_equivalent(again, digital, angle=angle))
+    # The worst of 6,000 was a twelfth of the whole bound.
+    record("there and back", ss.testing.assert_equivalent(again, digital, angle=angle, slack=0.5))
 
 
 # --------------------------------------------------------------- grids
