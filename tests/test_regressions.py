@@ -147,7 +147,7 @@ def test_an_integrator_beside_slow_zeros_keeps_its_gain():
     assert abs(rounded / settles - 1) < 1e-6
 
 
-@pytest.mark.parametrize("w", [4.5e-305, 1e-160, 1e-20])
+@pytest.mark.parametrize("w", [2.2e-309, 4.5e-305, 1e-160, 1e-20])
 def test_a_weight_next_to_zero_is_eulers_rule(w):
     """Found by the laws: the zeros of a cascade at −(1 − w)/w overflowed when two of them were multiplied."""
     system = ss.from_zpk([-0.5], [-1 + 2j, -1 - 2j, -3], 2.0)

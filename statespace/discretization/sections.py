@@ -35,7 +35,7 @@ def substituted(cascade: Cascade, step: Array, rule: Any) -> Cascade:
     dt = _warped(step, rule)[..., None]
     absent = np.isinf(z)
     zero = np.where(absent, 0.0, z)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         lead = np.where(absent, w * dt, 1 - w * dt * zero)
         mapped = np.where(absent, -(1 - w) / w if w else np.inf, (1 + (1 - w) * dt * zero) / lead)
     whole = np.where(absent, dt, -(1 + (1 - w) * dt * zero))
