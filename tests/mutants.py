@@ -333,21 +333,22 @@ def killer(mutant, near, found):
     first = [item for item in found if re.search(re.escape(f"[{near}]") if near in ROWS else near, item[0])]
     with mutant():
         for name, law in [*first, *(item for item in found if item not in first)]:
-            if dies(law):
-                return name
+            if error := dies(law):
+                return f"{name} ({error})"
     return None
 
 
 def dies(law):
+    """The kind of error that a law fails with; nothing where it holds."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             law()
     except pytest.skip.Exception:
-        return False
-    except Exception:
-        return True
-    return False
+        return ""
+    except Exception as error:
+        return type(error).__name__
+    return ""
 
 
 def main(words):
@@ -369,7 +370,7 @@ def main(words):
         law = killer(mutant, near, found)
         if (law is None) == (name != "(unbroken)"):
             alive.append(name)
-        print(f"{name:<44} {law or 'lives':<52} {time.perf_counter() - begin:5.1f} s", flush=True)
+        print(f"{name:<44} {law or 'lives':<70} {time.perf_counter() - begin:5.1f} s", flush=True)
     print(f"{len(mutants) - 1} mutants, {len(alive)} not as they should be, {time.perf_counter() - start:.0f} s")
     return 1 if alive else 0
 

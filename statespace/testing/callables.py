@@ -167,6 +167,12 @@ def system_of(system: Any, *functions: Any) -> DiscreteSystem | None:
     return found[0] if found else None
 
 
+def check_slack(slack: Any, angle: Any = 0.0) -> None:
+    """Raise unless the two numbers that widen a bound are what they should be."""
+    check_positive(slack, "slack", "it multiplies the bound of the error model")
+    check_positive(angle, "angle", "it is the norm of ΔA", zero=True)
+
+
 def check_positive(value: Any, name: str, why: str, *, zero: bool = False) -> None:
     """Raise unless an option is a positive real number."""
     real = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.complexfloating))

@@ -19,6 +19,7 @@ from statespace.testing.callables import (
     as_input,
     as_run,
     check_positive,
+    check_slack,
     rounding_of,
     system_of,
     with_inputs,
@@ -27,7 +28,6 @@ from statespace.testing.callables import (
 from statespace.testing.margin import Margin, compare, worst
 
 _FORMS = ("chunked", "convolution")
-_SLACK = "it multiplies the bound of the error model"
 
 
 # --------------------------------------------------------------- two of them
@@ -97,8 +97,7 @@ def assert_equivalent(
     >>> margin.error < margin.bound < 1e-12
     True
     """
-    check_positive(slack, "slack", _SLACK)
-    check_positive(angle, "angle", "it is the norm of ΔA", zero=True)
+    check_slack(slack, angle)
     if isinstance(first, ContinuousSystem) and isinstance(second, ContinuousSystem):
         first, second, angle = _held(first, second, angle)
     runs = {"first": as_run(first, "first"), "second": as_run(second, "second")}
@@ -235,7 +234,7 @@ def assert_forms_agree(
     >>> ss.testing.assert_forms_agree(digital, np.ones(100), forms={"mine": mine}).error < 1e-14
     True
     """
-    check_positive(slack, "slack", _SLACK)
+    check_slack(slack)
     if not isinstance(system, DiscreteSystem):
         raise TypeError(f"system must be a DiscreteSystem, got {type(system).__name__}")
     signal = _chirp(200, system.n_inputs) if u is None else as_input(u, like=system)
@@ -349,7 +348,7 @@ def assert_streaming_agrees(
     >>> ss.testing.assert_streaming_agrees(smooth, np.ones(9), (4, 1, 4), exact=True)
     Margin(error=0.0, bound=0.0, memory=9.0)
     """
-    check_positive(slack, "slack", _SLACK)
+    check_slack(slack)
     own = stream if isinstance(stream, DiscreteSystem) else None
     signal = as_input(u, like=own)
     edges = _edges(chunks, with_inputs(signal).shape[-2])

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from statespace.arrays import Array, as_signal, refuse_nonfinite, shorten
-from statespace.testing.callables import check_positive
+from statespace.testing.callables import check_positive, check_slack
 from statespace.testing.margin import Margin, worst
 from statespace.testing.report import written
 
@@ -462,7 +462,7 @@ def _check_options(function: Any, vjp: Any, args: tuple[Any, ...], step: Any, sl
     if not args:
         raise ValueError("assert_gradient needs the arguments to differentiate at, got none; write them after vjp")
     check_positive(1.0 if step is None else step, "step", "it is relative to the entries of an argument")
-    check_positive(slack, "slack", "it multiplies the bound of the error model")
+    check_slack(slack)
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed must be an integer, 0 or more, got {shorten(seed)}")
 

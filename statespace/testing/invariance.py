@@ -9,12 +9,9 @@ import numpy as np
 from statespace.arrays import Array, shorten
 from statespace.systems import DiscreteSystem
 from statespace.testing.bounds import coarse_bound, memory, output_bound
-from statespace.testing.callables import Runnable, as_input, as_run, check_positive, rounding_of, system_of, with_inputs
+from statespace.testing.callables import Runnable, as_input, as_run, check_slack, rounding_of, system_of, with_inputs
 from statespace.testing.margin import Margin, compare
 from statespace.testing.report import pasted
-
-_SLACK = "it multiplies the bound of the error model"
-_ANGLE = "it is the norm of ΔA"
 
 
 def assert_linear(
@@ -78,8 +75,7 @@ def assert_linear(
       they differ by 2, allowed is 2.13e-14
     ...
     """
-    check_positive(slack, "slack", _SLACK)
-    check_positive(angle, "angle", _ANGLE, zero=True)
+    check_slack(slack, angle)
     run, like = as_run(function, "function"), system_of(system, function)
     first, second = as_input(u, "u", like), as_input(v, "v", like)
     is_complex = "c" in (first.dtype.kind, second.dtype.kind)
@@ -177,8 +173,7 @@ def assert_time_invariant(
     >>> ss.testing.assert_time_invariant(np.cumsum, np.ones(5), 3, exact=True)
     Margin(error=0.0, bound=0.0, memory=8.0)
     """
-    check_positive(slack, "slack", _SLACK)
-    check_positive(angle, "angle", _ANGLE, zero=True)
+    check_slack(slack, angle)
     if not isinstance(delay, (int, np.integer)) or isinstance(delay, bool) or delay < 0:
         raise ValueError(f"delay must be a number of samples, 0 or more, got {shorten(delay)}")
     run, like = as_run(function, "function"), system_of(system, function)

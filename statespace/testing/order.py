@@ -127,7 +127,7 @@ def _digital(discretization: Any, system: ContinuousSystem, step: float) -> Disc
 def _error(
     system: ContinuousSystem, digital: DiscreteSystem, step: float, samples: int, rates: Array
 ) -> tuple[float, float]:
-    """Largest error, and what rounding may be of it, both relative to the largest output."""
+    """Error of the output that is worst beside its rounding, and that rounding, each relative to its largest value."""
     t = step * np.arange(samples)
     u = 1.0 - np.cos(t[:, None] * rates)
     y, exact = simulate(digital, u, form="recurrent").y, _exact(system, u, step, rates)
