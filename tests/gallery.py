@@ -80,16 +80,27 @@ def kernel(system, length):
 def exact(system, u, du, t, x0, dt=None):
     """Output at the stamps for u(t) a line with value u[k] and slope du[k] on each interval: by one big expm."""
     a, b, c, d = system
-    n, m = b.shape
     x, y = np.array(x0), []
     for k in range(len(t)):
         y.append(c @ x + d @ u[k])
         if k + 1 < len(t):
             h = t[k + 1] - t[k] if dt is None else dt  # stamps far from 0 know their difference less well
-            big = np.zeros((n + 2 * m, n + 2 * m), dtype=np.result_type(a, b))
-            big[:n, :n], big[:n, n : n + m], big[n : n + m, n + m :] = a * h, b * h, np.eye(m)
-            x = (exponential(big) @ np.concatenate([x, u[k], du[k] * h]))[:n]
+            x = interval(a, b, h) @ np.concatenate([x, u[k], du[k] * h])
     return np.array(y)
+
+
+def interval(a, b, h):
+    """The first n rows of e^{h[A B 0; 0 0 1/h; 0 0 0]}: what a state, an input and its slope make in h.
+
+    B counts by its direction: at ‖hB‖ = 4e5 beside ‖hA‖ = 0.5 twenty squarings more would lose six digits.
+    """
+    n, m = b.shape
+    size = max(np.abs(b).max(initial=0.0) * h, 1e-300)
+    big = np.zeros((n + 2 * m, n + 2 * m), dtype=np.result_type(a, b))
+    big[:n, :n], big[:n, n : n + m], big[n : n + m, n + m :] = a * h, b * h / size, np.eye(m)
+    e = exponential(big)[:n]
+    e[:, n:] *= size
+    return e
 
 
 def exponential(matrix):

@@ -4,8 +4,8 @@
     python tests/mutants.py foh D      those whose name holds one of the words
 
 A mutant is one wrong number or one missing step, put in place of the right one while the laws run on their quick
-profile. Each dies in the first law that fails. The laws nearest to it run first, the others only if it lives through
-those; unbroken, the library must live through all.
+profile. Each dies in the first law whose assertion fails. The laws nearest to it run first, the others only if it
+lives through those; unbroken, the library must live through all.
 """
 
 import contextlib
@@ -327,15 +327,18 @@ def bound(function, parameter, value):
 
 
 def killer(mutant, near, found):
-    """The law that a mutant dies in, or None."""
+    """The law that a mutant dies in, or None. A crash counts where no law judges: wrong types that numba refuses."""
     import re
 
     first = [item for item in found if re.search(re.escape(f"[{near}]") if near in ROWS else near, item[0])]
+    crashed = None
     with mutant():
         for name, law in [*first, *(item for item in found if item not in first)]:
-            if error := dies(law):
-                return f"{name} ({error})"
-    return None
+            error = dies(law)
+            if error == "AssertionError":
+                return name
+            crashed = crashed or (error and f"{name} ({error})")
+    return crashed or None
 
 
 def dies(law):

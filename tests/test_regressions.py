@@ -94,6 +94,13 @@ def test_grids_over_many_decades_keep_their_short_steps(dtype, shortest):
     assert relative(ss.step_response(system, t=t).y, wanted) < 1e-13
 
 
+def test_an_interval_that_is_known_is_not_moved_by_one_that_is_not():
+    """Later ones, equal within the rounding of their large stamps, took it to their common mean, 1e-12 off."""
+    t = np.array([0.0, 1e-5, 1.0, 1.00001, 1.00002, 5.0])
+    system = ss.ContinuousSystem([[-1e5]], [[1e5]], [[1.0]])
+    assert abs(ss.step_response(system, t=t).y[1] + np.expm1(-1e5 * t[1])) < 2e-16
+
+
 def test_an_oscillator_is_not_stable_whatever_the_step():
     """Rounding put its poles inside the circle for a quarter of all steps."""
     oscillator = ss.from_zpk([], [1j, -1j], 1.0)

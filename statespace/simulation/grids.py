@@ -118,7 +118,8 @@ def _uniform_or_not(stamps: Array, steps: Array, slack: Array) -> Grid:
 def distinct_steps(steps: Array, slack: Array, most: int = 64) -> tuple[Array, Array] | None:
     """The few different intervals of a grid and the index of each, or None when there are many.
 
-    Intervals that agree within the rounding of their stamps are one.
+    Intervals that agree within the rounding of their stamps are one, the mean by 1/slack²: the first second after 0 is
+    known to 1e-16, whatever later ones are known to.
     """
     order = np.argsort(steps, kind="stable")
     ranked = steps[order]
@@ -128,12 +129,14 @@ def distinct_steps(steps: Array, slack: Array, most: int = 64) -> tuple[Array, A
     if count > most:
         return None
     first = np.searchsorted(group, np.arange(count))
-    last = np.append(first[1:], len(ranked)) - 1
-    if np.any(ranked[last] - ranked[first] > 8 * np.maximum.reduceat(known, first)):  # a continuum, only dense
+    weight = (np.minimum.reduceat(known, first)[group] / known) ** 2
+    above = np.add.reduceat(weight * (ranked - ranked[first][group]), first) / np.add.reduceat(weight, first)
+    few = ranked[first] + above
+    if np.any(np.abs(ranked - few[group]) > known):  # a continuum, only dense
         return None
     index = np.empty(len(steps), np.int64)
     index[order] = group
-    return np.add.reduceat(ranked, first) / np.bincount(group), index
+    return few, index
 
 
 def check_discrete_stamps(t: Any, system: Any, length: int) -> Array:
