@@ -101,6 +101,25 @@ def test_an_interval_that_is_known_is_not_moved_by_one_that_is_not():
     assert abs(ss.step_response(system, t=t).y[1] + np.expm1(-1e5 * t[1])) < 2e-16
 
 
+@pytest.mark.parametrize("coupling", [0.1, 0.5, 1.0])
+def test_a_row_of_rounding_does_not_spoil_the_logarithm(coupling):
+    """Balancing took 1e-18 beside 1 for what it says, and the logarithm beside it came back 2e-6 off."""
+    a = [[0.6, 1.0, 0.0, 1.0], [0.0, 0.6, 0.0, 1.0], [coupling, 0.2, 0.3, 1.0], [1e-18, -2e-18, 1e-18, 0.9]]
+    digital = ss.DiscreteSystem(a, np.ones((4, 1)), np.ones((1, 4)), dt=1.0)
+    again = ss.discretize(ss.undiscretize(digital, "zoh"), 1.0)
+    assert relative(np.asarray(again.A), np.array(a)) < 1e-15
+    assert relative(again.B, digital.B) < 1e-13
+
+
+def test_a_stiff_section_starts_where_its_state_says():
+    """Its map went through the inverse of [B_d, A_d B_d], singular to 1e-5: the output of rest was 4e-11 of D u."""
+    system = ss.ContinuousSystem(ss.Cascade([-83 + 85j, -1e5], [None, None], [8e6]))
+    digital, u = ss.discretize(system, 0.0084, "backward_euler"), np.array([1e4])
+    start = ss.initial_state(system, 0.0084, "backward_euler", u0=u)
+    y = ss.simulate(digital, u, x0=start).y
+    assert abs(y[0]) < 1e-15 * abs(digital.D[0, 0] * u[0])
+
+
 def test_an_oscillator_is_not_stable_whatever_the_step():
     """Rounding put its poles inside the circle for a quarter of all steps."""
     oscillator = ss.from_zpk([], [1j, -1j], 1.0)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, phi1
-from statespace.discretization.algebra import MATRICES, Factors
-from statespace.discretization.names import Method, Rule
+from statespace.discretization.names import Method
 from statespace.discretization.rules import Bilinear
 from statespace.structure import Cascade
 from statespace.structure.cascade import in_sections
@@ -94,33 +93,26 @@ def _remade(cascade: Cascade, poles: Array, zeros: Array, factors: Array) -> Cas
     return Cascade(poles, np.broadcast_to(zeros, poles.shape), gains)
 
 
-def section_states(system: ContinuousSystem, step: Array, rule: Rule, x: Array, u: Array) -> Array:
-    """Map each section, w = T (x − γ b v), T taking its discretized basis to the discrete section's own."""
-    before = system.A.sections()
-    after = substituted(system.A, step, rule).sections()
-    n, v, states = system.n_states, u[..., 0], []
+def section_states(system: ContinuousSystem, step: Array, rule: Any, x: Array, u: Array) -> Array:
+    """Map the state of each section into the discrete section's own coordinates.
+
+        w = T (x − γ b v) = b'/(b Δ) [1 0; 0 a21' det M/(Δ a21)] M (M x − wΔ b v),   M = 1 − wΔA
+
+    T takes B_d to b' and A_d to A'. As products of M it has no inverse: from [B_d, A_d B_d], which poles at −83 and
+    −1e5 make singular to 1e-5, it was 2e-11 off.
+    """
+    p, q = system.A.sections(), substituted(system.A, step, rule).sections()
+    dt, n, v, states = _warped(step, rule), system.n_states, u[..., 0], []
     x = np.concatenate([x, np.zeros_like(x[..., :1])], axis=-1)  # the spare state of an odd last section
     for k in range(system.A.n_sections):
-        a = np.stack([np.stack([before.a11[..., k], before.a12[..., k]], -1),
-                      np.stack([before.a21[..., k], before.a22[..., k]], -1)], -2)  # fmt: skip
-        b = np.stack([before.b[..., k], np.zeros_like(before.b[..., k])], -1)[..., None]
-        f = rule.factors(a, step[..., None, None], MATRICES)
-        x_k = x[..., 2 * k : 2 * k + 2]
-        w = x_k[..., None] - f.gamma @ b * v[..., None, None]
-        states.append((_change_of_basis(f, b, after, k, single=2 * k + 1 == n) @ w)[..., 0])
-        v = before.c1[..., k] * x_k[..., 0] + before.c2[..., k] * x_k[..., 1] + before.d[..., k] * v
+        x1, x2 = x[..., 2 * k], x[..., 2 * k + 1]
+        a11, a12, a21, a22, b, c1, c2, d = (m[..., k] for m in p)
+        h = rule.w * dt
+        m11, m12, m21, m22 = 1 - h * a11, -h * a12, -h * a21, 1 - h * a22
+        w1, w2 = m11 * x1 + m12 * x2 - h * b * v, m21 * x1 + m22 * x2
+        w1, w2 = m11 * w1 + m12 * w2, m21 * w1 + m22 * w2
+        turn = q.a21[..., k] * (m11 * m22 - m12 * m21) / (dt * np.where(a21 == 0, 1.0, a21))
+        states += [q.b[..., k] / (b * dt) * w1, q.b[..., k] / (b * dt) * turn * w2]
+        v = c1 * x1 + c2 * x2 + d * v
     batch = np.broadcast_shapes(*(s.shape for s in states))
-    return np.concatenate([np.broadcast_to(s, batch) for s in states], axis=-1)[..., :n]
-
-
-def _change_of_basis(f: Factors, b: Array, after: Any, k: int, *, single: bool) -> Array:
-    """T with T A_d = A' T and T B_d = B': it takes [B_d, A_d B_d] to [B', A' B']."""
-    b_d = f.delta @ b
-    if single:
-        ratio = (after.b[..., k] / b_d[..., 0, 0])[..., None, None]
-        return ratio * np.array([[1.0, 0.0], [0.0, 0.0]])
-    reached = np.concatenate([b_d, f.alpha @ b_d], axis=-1)
-    zero = np.zeros_like(after.b[..., k])
-    wanted = np.stack([np.stack([after.b[..., k], after.a11[..., k] * after.b[..., k]], -1),
-                       np.stack([zero, after.a21[..., k] * after.b[..., k]], -1)], -2)  # fmt: skip
-    return wanted @ np.linalg.inv(reached)
+    return np.stack([np.broadcast_to(s, batch) for s in states[:n]], axis=-1)
