@@ -331,7 +331,7 @@ def killer(mutant, near, found):
     import re
 
     first = [item for item in found if re.search(re.escape(f"[{near}]") if near in ROWS else near, item[0])]
-    crashed = None
+    crashed = ""
     with mutant():
         for name, law in [*first, *(item for item in found if item not in first)]:
             error = dies(law)

@@ -103,16 +103,17 @@ def section_states(system: ContinuousSystem, step: Array, rule: Any, x: Array, u
     """
     p, q = system.A.sections(), substituted(system.A, step, rule).sections()
     dt, n, v, states = _warped(step, rule), system.n_states, u[..., 0], []
+    h = rule.w * dt
     x = np.concatenate([x, np.zeros_like(x[..., :1])], axis=-1)  # the spare state of an odd last section
     for k in range(system.A.n_sections):
         x1, x2 = x[..., 2 * k], x[..., 2 * k + 1]
         a11, a12, a21, a22, b, c1, c2, d = (m[..., k] for m in p)
-        h = rule.w * dt
         m11, m12, m21, m22 = 1 - h * a11, -h * a12, -h * a21, 1 - h * a22
         w1, w2 = m11 * x1 + m12 * x2 - h * b * v, m21 * x1 + m22 * x2
         w1, w2 = m11 * w1 + m12 * w2, m21 * w1 + m22 * w2
         turn = q.a21[..., k] * (m11 * m22 - m12 * m21) / (dt * np.where(a21 == 0, 1.0, a21))
-        states += [q.b[..., k] / (b * dt) * w1, q.b[..., k] / (b * dt) * turn * w2]
+        scale = q.b[..., k] / (b * dt)
+        states += [scale * w1, scale * turn * w2]
         v = c1 * x1 + c2 * x2 + d * v
     batch = np.broadcast_shapes(*(s.shape for s in states))
     return np.stack([np.broadcast_to(s, batch) for s in states[:n]], axis=-1)

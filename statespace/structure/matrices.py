@@ -10,6 +10,8 @@ import numpy as np
 
 from statespace.arrays import Array
 
+_LOST = 1e-13  # of the largest entry of m: more than rounding leaves of m − e^L
+
 
 class Exponentials(NamedTuple):
     """The entire functions of z that every exponential rule is made of."""
@@ -18,9 +20,6 @@ class Exponentials(NamedTuple):
     phi1: Array  # ∫₀¹ e^{sz} ds
     phi2: Array  # ∫₀¹ (1−s) e^{sz} ds
     ramp: Array  # ∫₀¹ s e^{sz} ds = φ1 − φ2, without the cancellation
-
-
-_LOST = 1e-13  # of the largest entry: rounding alone leaves less where it can be mended
 
 
 def identity_like(z: Array) -> Array:
@@ -148,9 +147,10 @@ def logarithm(m: Array) -> Array:
     value = np.array([_logm(one) for one in m.reshape(-1, *m.shape[-2:])]).reshape(m.shape)
     near = norm1(m - identity_like(m)) < 0.5
     value[near] += solve(m[near], _residual(m[near], value[near]))
-    for k in np.ndindex(m.shape[:-2]):
+    lost = np.abs(_residual(m, value) * back).max((-2, -1))
+    for k in map(tuple, np.argwhere((lost > _LOST * np.abs(given).max((-2, -1))) & (lost < np.inf))):
         if not is_block_triangular(m[k]):
-            value[k] = _mended(m[k], value[k], back[k], np.abs(given[k]).max())
+            value[k] = _mended(m[k], value[k], back[k], lost[k])
     return value * back
 
 
@@ -159,17 +159,13 @@ def _residual(m: Array, logarithm: Array) -> Array:
     return m - identity_like(m) - logarithm @ exponentials(logarithm).phi1
 
 
-def _mended(m: Array, value: Array, back: Array, size: float) -> Array:
+def _mended(m: Array, value: Array, back: Array, lost: float) -> Array:
     """A Newton step where balancing trusted small entries that are rounding themselves, if that was the matter.
 
     1e-17 beside 1 scaled a state by 1e8, and its row of the logarithm came back with an error of 5e-7. Where the
     logarithm is ill conditioned a step gains little and is not taken.
     """
-    residual = _residual(m, value)
-    lost = np.abs(residual * back).max()
-    if not _LOST * size < lost < np.inf:
-        return value
-    better = value + _logm_derivative(m, residual)
+    better = value + _logm_derivative(m, _residual(m, value))
     return better if np.abs(_residual(m, better) * back).max() < lost / 30 else value
 
 
