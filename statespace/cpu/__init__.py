@@ -4,24 +4,36 @@ Every kernel runs ``rows``: the batch of systems and signals, flattened. ``which
 so that one system serves a million channels without being copied.
 """
 
-from statespace.cpu.cascade import cascade_steps
+from statespace.cpu.cascade import cascade_lanes, cascade_steps
 from statespace.cpu.delay import delay_steps
-from statespace.cpu.dense import complex_dense_steps, dense_steps, indexed_steps, tiled, varied_steps
-from statespace.cpu.diagonal import affine_steps, diagonal_steps, pair_steps
+from statespace.cpu.dense import complex_dense_steps, dense_lanes, dense_steps, tiled
+from statespace.cpu.diagonal import affine_steps, diagonal_lanes, diagonal_steps, pair_lanes, pair_steps
+from statespace.cpu.irregular import indexed_steps, varied_steps
+from statespace.cpu.lanes import carry
 from statespace.cpu.low_rank import low_rank_steps
 from statespace.cpu.powers import powers
+from statespace.cpu.simd import LANES
+from statespace.cpu.threads import share, thread_count
 
 __all__ = [
+    "LANES",
     "affine_steps",
+    "carry",
+    "cascade_lanes",
     "cascade_steps",
     "complex_dense_steps",
     "delay_steps",
+    "dense_lanes",
     "dense_steps",
+    "diagonal_lanes",
     "diagonal_steps",
     "indexed_steps",
     "low_rank_steps",
+    "pair_lanes",
     "pair_steps",
     "powers",
+    "share",
+    "thread_count",
     "tiled",
     "varied_steps",
 ]

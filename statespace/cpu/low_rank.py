@@ -6,7 +6,7 @@ import numpy as np
 
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled
-from statespace.cpu.dense import _add_product
+from statespace.cpu.products import add_product
 
 
 @compiled
@@ -33,8 +33,8 @@ def low_rank_steps(
                     states[r, k - first, i] = now[i]
             # y_k = C x_k + D u_k
             out[:] = 0
-            _add_product(c, now, out)
-            _add_product(d, v, out)
+            add_product(c, now, out)
+            add_product(d, v, out)
             for i in range(out.shape[0]):
                 y[r, k, i] = out[i]
             # w = −Qᴴ x_k
@@ -47,5 +47,5 @@ def low_rank_steps(
             # x_{k+1} = a x_k + P w + B u_k
             for i in range(now.shape[0]):
                 now[i] *= a[s, i]
-            _add_product(p, w, now)
-            _add_product(b, v, now)
+            add_product(p, w, now)
+            add_product(b, v, now)

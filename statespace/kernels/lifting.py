@@ -19,7 +19,7 @@ from statespace.structure import Dense, Diagonal
 from statespace.systems import DiscreteSystem
 
 
-class Blocks(NamedTuple):
+class Parts(NamedTuple):
     """What M steps do to a state of numbers as they are stored; the parts of a lifted system, time an axis of its own.
 
     After them the state is A^M x + Σ_j reach[j] u_{M−1−j}, and on the way y_j = seen[j] x + Σ h.
@@ -92,23 +92,23 @@ def lift(system: DiscreteSystem, M: int) -> DiscreteSystem:
     )
 
 
-def blocks(system: DiscreteSystem, M: int) -> Blocks:
+def blocks(system: DiscreteSystem, M: int) -> Parts:
     """A^M, A^j B and C A^j for j < M."""
     return _of_poles(system, M) if isinstance(system.A, Diagonal) else _of_runs(system, M)
 
 
-def _of_poles(system: DiscreteSystem, M: int) -> Blocks:
+def _of_poles(system: DiscreteSystem, M: int) -> Parts:
     table, last = power_table(in_two_doubles(system.A.diagonal), M)
     whole: Array = last[..., 0] + 1j * last[..., 2]
     if system.A.diagonal.dtype.kind == "f":
         table, whole = table.real, whole.real
     steps = table.swapaxes(-1, -2)  # (..., M, n)
-    return Blocks(
+    return Parts(
         whole, steps[..., :, None] * system.B[..., None, :, :], steps[..., None, :] * system.C[..., None, :, :]
     )
 
 
-def _of_runs(system: DiscreteSystem, M: int) -> Blocks:
+def _of_runs(system: DiscreteSystem, M: int) -> Parts:
     """Run the system from every unit state without input, and from rest on an impulse at each input."""
     n, m = system.state_size, system.n_inputs
     ones = (1,) * len(system.batch_shape)
@@ -118,10 +118,10 @@ def _of_runs(system: DiscreteSystem, M: int) -> Blocks:
         driven = run(system, impulses, keep=M)
     whole, seen = np.moveaxis(free.final, 0, -1), np.moveaxis(free.y, 0, -1)
     reach = np.concatenate([driven.states[..., 1:, :], driven.final[..., None, :]], axis=-2)
-    return Blocks(whole, np.moveaxis(reach, 0, -1), seen)
+    return Parts(whole, np.moveaxis(reach, 0, -1), seen)
 
 
-def _dense(system: DiscreteSystem, parts: Blocks, M: int) -> Dense:
+def _dense(system: DiscreteSystem, parts: Parts, M: int) -> Dense:
     known = None if getattr(system.A, "known_poles", None) is None else power(system.A.known_poles, M)
     return Dense(parts.power, known)
 

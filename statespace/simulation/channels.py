@@ -47,3 +47,13 @@ def time_axis(axis: Any, signal: Array) -> int:
 def misaligned(name: str, error: ValueError, signal: Array, axis: int) -> ValueError:
     """The error of a run below, with the call it was and how x lies."""
     return ValueError(f"{name}: {error}; x has {signal.shape} with time on axis {axis}")
+
+
+def time_last(signal: Array, axis: int) -> Array:
+    """The same array with time on its last axis, as a view."""
+    return signal if axis == signal.ndim - 1 else np.moveaxis(signal, axis, -1)
+
+
+def time_back(signal: Array, axis: int) -> Array:
+    """And back to where it was."""
+    return signal if axis == signal.ndim - 1 else np.moveaxis(signal, -1, axis)

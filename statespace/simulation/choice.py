@@ -1,33 +1,39 @@
 """Which form a run takes, and what it would cost: one rule, in one place.
 
-Cost is time in ns, counted in products and measured once (2 cores with AVX2 at 2.45 GHz; the ratios are what counts).
+Cost is time in ns on one thread, counted in products and measured once (2.6 GHz; the ratios are what counts).
 In complex arithmetic a product of matrices takes five times as long, a transform twice.
 
-    recurrent      samples · rows · step                                                step = fixed + each · products
-    chunked        0.6 ms + systems · M (n + m) · step                                   A^M, R, O: unit states
+    recurrent      samples · rows · step                                  step = fixed + each · products
+                   cascades: eight rows at once, samples · rows · lane
+    chunked        0.1 ms + samples · rows · lane · (1.5 in blocks of time, 1 for eight rows or more)       over lanes
+                   0.6 ms + systems · M (n + m) · step                                                      by products
                    + samples · rows · (4 + 0.1 · (M p m + n (p + m) + 2 n²/M))
     convolution    0.6 ms + systems · samples · m (step + 15 p)                          the kernel, once a system
                    + samples · rows · (12 + 15 (p + m) + 0.1 · n (m + 2 n/M))            transforms, final state
 
 ``form="auto"`` takes the recurrence, unless chunks cost less than half of it and the system is stable; M is short
 enough that powers of A stay bounded over a block. It never convolves by itself: an FFT knows an output to rounding of
-the largest, the others each to its own, which counts where a signal dies away.
+the largest, the others each to its own, which counts where a signal dies away. The number of threads does not enter.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from statespace.arrays import check_choice
-from statespace.simulation.forms import best_block_length, block_length
+from statespace.arrays import Array, check_choice
+from statespace.scan import Run, as_lanes, broadcast_batch, memory, run
+from statespace.simulation.forms import best_block_length, block_length, lane_blocks, product_cost, run_form
 from statespace.structure import Cascade, DelayLine, Diagonal, DiagonalPlusLowRank
 from statespace.systems import DiscreteSystem
 
 FORMS = ("auto", "recurrent", "chunked", "convolution")
 _SETUP = 6e5  # ns of the calls that a form of matrix products makes
+_SHORT = 10_000  # samples below which there is nothing to choose
+_CALLS = 1e5  # and of those around lanes
 
 
 @dataclass(frozen=True)
@@ -83,39 +89,63 @@ def choose(system: DiscreteSystem, length: int, rows: int, form: str) -> tuple[s
         return "recurrent", "chunks do not cost less than half of it", estimates
     if not np.all(system.is_stable):
         return "recurrent", "chunks would cost less, but the system is not stable", estimates
+    lanes = lane_blocks(system, rows, length)
+    if lanes and (lanes.pieces == 1 or memory(system, lanes.length)):
+        return "chunked", f"it costs {estimates['chunked'] / estimates['recurrent']:.2g} of the recurrence", estimates
     estimates = costs(system, length, rows, block_length(system))
     if 2 * estimates["chunked"] > estimates["recurrent"]:
         return "recurrent", "chunks would cost less, but powers of A grow within a block", estimates
     return "chunked", f"it costs {estimates['chunked'] / estimates['recurrent']:.2g} of the recurrence", estimates
 
 
+def run_once(system: DiscreteSystem, u: Array, x0: Array | None = None) -> Run:
+    """Run u (..., L, m) in the form that costs least, when nothing is to go on from it bit for bit."""
+    batch = broadcast_batch(system, u, np.zeros(system.state_size) if x0 is None else x0)
+    rows, length = math.prod(batch), u.shape[-2]
+    if rows * length < _SHORT:
+        return run(system, u, x0)
+    return run_form(choose(system, length, rows, "auto")[0], system, u, x0)
+
+
 def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = None) -> dict[str, float]:
     """Estimated seconds of each form, in blocks of the best length or of another."""
     n, m, p = system.n_states, system.n_inputs, system.n_outputs
-    systems, M = int(np.prod(system.batch_shape)), block or best_block_length(system)
-    step = _step(system)
+    systems, M = math.prod(system.batch_shape), block or best_block_length(system)
+    step, lanes = _step(system), lane_blocks(system, rows, length)
     unit_runs = 0.0 if isinstance(system.A, Diagonal) else systems * M * (n + m) * step
     product, transform = (0.5, 30) if system.is_complex else (0.1, 15)
-    chunk = 4 + product * (M * p * m + n * (p + m) + 2 * n * n / M)
     per_row = 12 + transform * (p + m) + product * n * (m + 2 * n / M)
+    one_by_one = length * rows * step
+    if rows >= 8 and isinstance(system.A, Cascade) and not system.is_complex:
+        one_by_one = length * rows * _lane(system)
+    if lanes is None:
+        chunks = _SETUP + unit_runs + length * rows * product_cost(system, M)
+    else:
+        chunks = _CALLS + length * rows * _lane(system) * (1.0 if lanes.pieces == 1 else 1.5)
     time = {
-        "recurrent": length * rows * step,
-        "chunked": _SETUP + unit_runs + length * rows * chunk,
+        "recurrent": one_by_one,
+        "chunked": chunks,
         "convolution": _SETUP + length * (systems * m * (step + transform * p) + rows * per_row),
     }
     return {name: 1e-9 * value for name, value in time.items()}
+
+
+def _lane(system: DiscreteSystem) -> float:
+    """One sample of one of eight lanes in ns."""
+    lanes = as_lanes(system)
+    return lanes.cost if lanes else 0.0
 
 
 def _step(system: DiscreteSystem) -> float:
     """One step of the recurrence in ns."""
     n, m, p = system.n_states, system.n_inputs, system.n_outputs
     if isinstance(system.A, Cascade):
-        return 3 + 0.75 * n
+        return 1 + 0.8 * n
     if isinstance(system.A, DelayLine):
         return 1 + 0.5 * n
     if isinstance(system.A, Diagonal):
-        return 6 + 0.25 * n * (m + p) if system.A.pairs else 60 + 1.4 * n * (m + p)
+        return 6 + (0.25 if system.A.pairs else 1.0) * n * (m + p)
     if isinstance(system.A, DiagonalPlusLowRank):
         return 60 + 1.4 * n * (m + p + 2 * system.A.P.shape[-1])
     products = (n + m) * (n + p)
-    return 10 + 1.0 * products if system.is_complex else 6 + 0.085 * products
+    return 10 + 1.0 * products if system.is_complex else 8 + 0.04 * products

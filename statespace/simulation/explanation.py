@@ -10,7 +10,7 @@ from statespace.arrays import check_choice
 from statespace.discretization.verbs import with_shift
 from statespace.scan import broadcast_batch, state_and_output_types
 from statespace.simulation.choice import FORMS, Explanation, choose
-from statespace.simulation.forms import block_length
+from statespace.simulation.forms import block_length, lane_blocks
 from statespace.simulation.grids import as_grid
 from statespace.simulation.irregular import HOLDS
 from statespace.simulation.run import as_input, discrete_grid, refuse_uneven
@@ -85,4 +85,13 @@ def explain(
         digital, _ = with_shift(system, grid.dt, HOLDS[hold])
     rows = int(np.prod(np.broadcast_shapes(batch, digital.batch_shape)))
     chosen, why, estimates = choose(digital, signal.shape[-2], rows, form)
-    return Explanation(chosen, why, estimates, block_length(digital) if chosen == "chunked" else None, state, output)
+    block = _block(digital, rows, signal.shape[-2]) if chosen == "chunked" else None
+    return Explanation(chosen, why, estimates, block, state, output)
+
+
+def _block(system: DiscreteSystem, rows: int, length: int) -> int | None:
+    """Samples of a block; None where channels are lanes and time is not cut."""
+    blocks = lane_blocks(system, rows, length)
+    if blocks is None:
+        return block_length(system)
+    return blocks.length if blocks.pieces > 1 else None

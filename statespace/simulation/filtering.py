@@ -8,7 +8,8 @@ import numpy as np
 
 from statespace.arrays import Array, as_coefficients, as_signal, shorten, warn_of_loss
 from statespace.scan import as_state, run
-from statespace.simulation.channels import check_channelwise, misaligned, time_axis
+from statespace.simulation.channels import check_channelwise, misaligned, time_axis, time_back, time_last
+from statespace.simulation.choice import run_once
 from statespace.structure import knows_poles
 from statespace.structure.matrices import is_singular
 from statespace.systems import ContinuousSystem, DiscreteSystem
@@ -40,7 +41,9 @@ def filter(
     Returns
     -------
     y : ndarray
-        As x; a batch of systems that x has no axis for leads.
+        As x; a batch of systems that x has no axis for leads. A long signal without ``state`` is cut into blocks
+        that run at once, to rounding the same; with a state samples run one after the other, and any split gives the
+        same bits.
     state : ndarray, (..., state_size)
         Only where ``state`` is given: hand it to the next call to go on, bit for bit.
 
@@ -72,13 +75,13 @@ def filter(
     check_channelwise(system, "filter")
     signal = as_signal(x, "x")
     axis = time_axis(axis, signal)
-    lanes = np.moveaxis(signal, axis, -1)[..., None]
+    lanes = time_last(signal, axis)[..., None]
     start = starting_state(system, lanes, state)
     try:
-        result = run(system, lanes, start)
+        result = run(system, lanes, start) if state is not None else run_once(system, lanes)
     except ValueError as error:
         raise misaligned("filter", error, signal, axis) from None
-    y = np.moveaxis(result.y[..., 0], -1, axis)
+    y = time_back(result.y[..., 0], axis)
     return y if state is None else (y, result.final)
 
 

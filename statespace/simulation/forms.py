@@ -1,12 +1,14 @@
 """The forms of a run: the recurrence, blocks of M steps, one convolution. One system, the same numbers.
 
 recurrent     x⁺ = A x + B u,  y = C x + D u                        sample by sample, the same bits under any split
-chunked       x⁺ = A^M x + R u_block,  y_block = O x + T u_block      matrix products over all blocks at once
+chunked       x⁺ = A^M x + R u_block,  y_block = O x + T u_block      all blocks at once: long blocks as lanes of the
+                                                                      recurrence, or short ones by matrix products
 convolution   y = h ∗ u + C A^k x_0                                  h = kernel(system, L), by FFT
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +16,22 @@ import numpy as np
 
 from statespace.arrays import Array
 from statespace.kernels.convolution import fft_convolved
-from statespace.kernels.lifting import Blocks, blocks, toeplitz
+from statespace.kernels.lifting import Parts, blocks, toeplitz
 from statespace.kernels.samples import kernel
-from statespace.scan import Run, broadcast_batch, refuse_complex_on_pairs, run, state_and_output_types
+from statespace.scan import (
+    Blocks,
+    Run,
+    as_lanes,
+    broadcast_batch,
+    cut,
+    memory,
+    output_like,
+    refuse_complex_on_pairs,
+    run,
+    run_blocks,
+    run_lanes,
+    state_and_output_types,
+)
 from statespace.structure import Cascade, DelayLine, Diagonal
 from statespace.structure.matrices import balanced, norm1
 from statespace.systems import DiscreteSystem
@@ -40,7 +55,7 @@ def run_form(form: str, system: DiscreteSystem, u: Array, x0: Array | None, *, k
 def best_block_length(system: DiscreteSystem) -> int:
     """M that costs least, M·p·m + n²/M products a sample, as a power of two from 32 (short products pay for calls)."""
     best = system.n_states / max(1.0, (system.n_outputs * system.n_inputs) ** 0.5)
-    return int(2 ** np.clip(np.round(np.log2(max(best, 1.0))), 5, 8))
+    return int(2 ** min(max(round(math.log2(max(best, 1.0))), 5), 8))
 
 
 def block_length(system: DiscreteSystem) -> int:
@@ -77,7 +92,49 @@ def _bound_of_norm(m: Array) -> Array:
 
 
 def chunked(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
-    """Run blocks of M samples, each from zero and all at once; one small state passes between them.
+    """Run blocks all at once; one small state passes between them."""
+    refuse_complex_on_pairs(system, u)
+    start = np.zeros(system.state_size) if x0 is None else x0
+    rows = math.prod(broadcast_batch(system, u, start))
+    blocks = lane_blocks(system, rows, u.shape[-2])
+    done = None if blocks is None else _over_lanes(system, blocks, u, start)
+    return _by_products(system, u, x0) if done is None else done
+
+
+def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None:
+    """Blocks that are lanes of the recurrence, or None where products cost less, or there is no loop over lanes.
+
+    Lanes read a signal twice at most. Products of M samples at once make fewer of them for a wide state with few
+    inputs and outputs.
+    """
+    lanes = as_lanes(system) if rows and length else None
+    if lanes is None or 2 * lanes.cost > product_cost(system, best_block_length(system)):
+        return None
+    return cut(lanes, rows, length)
+
+
+def _over_lanes(system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array) -> Run | None:
+    """Blocks of time, or channels, eight at a time; None where powers of A grow over a block."""
+    lanes, y = as_lanes(system), output_like(system, u, x0)
+    assert lanes is not None
+    if blocks.pieces == 1:
+        final = run_lanes(system, lanes, u, x0, y)
+    else:
+        past = memory(system, blocks.length)
+        if past is None:
+            return None
+        final = run_lanes(system, lanes, u, x0, y, run_blocks, blocks=blocks, past=past)
+    return Run(y, final, np.empty((*final.shape[:-1], 0, final.shape[-1]), final.dtype))
+
+
+def product_cost(system: DiscreteSystem, M: int) -> float:
+    """Time in ns of a sample in blocks of M by matrix products; see `statespace.simulation.choice`."""
+    n, m, p = system.n_states, system.n_inputs, system.n_outputs
+    return 4 + (0.5 if system.is_complex else 0.1) * (M * p * m + n * (p + m) + 2 * n * n / M)
+
+
+def _by_products(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
+    """Run blocks of M samples, each from zero.
 
     Samples after the last whole block, and everything from the block with the first NaN or infinity on, run by the
     recurrence: T has zeros for the future, and 0·NaN is NaN.
@@ -86,7 +143,6 @@ def chunked(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
     count = _finite_length(u) // M
     if count == 0 or M == 1:
         return run(system, u, x0)
-    refuse_complex_on_pairs(system, u)
     parts = blocks(system, M)
     x0 = np.zeros(system.state_size) if x0 is None else x0
     batch = broadcast_batch(system, u, x0)
@@ -115,7 +171,7 @@ def _in_blocks(u: Array, count: int, M: int) -> Array:
     return head.reshape(*u.shape[:-2], count, M * u.shape[-1]).astype(np.result_type(u, np.float64), copy=False)
 
 
-def _block_states(system: DiscreteSystem, parts: Blocks, head: Array, x0: Array, state_type: Any) -> Array:
+def _block_states(system: DiscreteSystem, parts: Parts, head: Array, x0: Array, state_type: Any) -> Array:
     """State before each block and after the last: v = R u_block for all blocks, then x⁺ = A^M x + v."""
     r = parts.reach[..., ::-1, :, :].swapaxes(-1, -2)  # (..., M, m, n), the last input first applied
     r = np.ascontiguousarray(r.reshape(*r.shape[:-3], head.shape[-1], r.shape[-1]))
@@ -127,7 +183,7 @@ def _block_states(system: DiscreteSystem, parts: Blocks, head: Array, x0: Array,
     return _passed(system, parts, v, x0)
 
 
-def _passed(system: DiscreteSystem, parts: Blocks, v: Array, x0: Array) -> Array:
+def _passed(system: DiscreteSystem, parts: Parts, v: Array, x0: Array) -> Array:
     """x_{j+1} = A^M x_j + v_j, all states (..., count + 1, n)."""
     n = system.state_size
     if isinstance(system.A, Diagonal):
@@ -139,7 +195,7 @@ def _passed(system: DiscreteSystem, parts: Blocks, v: Array, x0: Array) -> Array
     return np.concatenate([result.states, result.final[..., None, :]], axis=-2)
 
 
-def _seen(system: DiscreteSystem, parts: Blocks, x: Array) -> Array:
+def _seen(system: DiscreteSystem, parts: Parts, x: Array) -> Array:
     """O x for all blocks, (..., count, M·p)."""
     M, p, n = parts.seen.shape[-3:]
     o = np.ascontiguousarray(parts.seen.reshape(*parts.seen.shape[:-3], M * p, n))

@@ -10,7 +10,7 @@ import numpy as np
 from statespace.arrays import Array, as_signal, frozen
 from statespace.kernels.samples import check_discrete
 from statespace.scan import as_state, run
-from statespace.simulation.channels import check_channelwise, misaligned, time_axis
+from statespace.simulation.channels import check_channelwise, misaligned, time_axis, time_back, time_last
 from statespace.simulation.filtering import starting_state
 from statespace.simulation.run import as_input
 from statespace.systems import DiscreteSystem
@@ -20,8 +20,8 @@ class Stream:
     """A discrete system that is fed block after block and remembers one small state between them.
 
     Blocks may have any length, empty and one sample included; the answers, put together, are the bits of one run over
-    the whole signal, by ``simulate(form="recurrent")`` or `filter`. Without ``axis`` a block is what `simulate` takes,
-    (..., L, m) or (L,); with it a block is what `filter` takes, every other axis a channel.
+    the whole signal, by ``simulate(form="recurrent")`` or by `filter` with a state. Without ``axis`` a block is what
+    `simulate` takes, (..., L, m) or (L,); with it a block is what `filter` takes, every other axis a channel.
 
     Parameters
     ----------
@@ -123,10 +123,10 @@ class Stream:
         signal = as_signal(block, "x")
         axis = time_axis(self.axis, signal)
         try:
-            y = self._advance(np.moveaxis(signal, axis, -1)[..., None])
+            y = self._advance(time_last(signal, axis)[..., None])
         except ValueError as error:
             raise misaligned("Stream", error, signal, axis) from None
-        return np.moveaxis(y[..., 0], -1, axis)
+        return time_back(y[..., 0], axis)
 
     def _advance(self, u: Array) -> Array:
         if self._batch not in (None, u.shape[:-2]):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, as_signal, check_choice, refuse_nonfinite, shorten
-from statespace.scan import broadcast_batch, run
-from statespace.simulation.channels import check_channelwise, misaligned, time_axis
+from statespace.scan import broadcast_batch
+from statespace.simulation.channels import check_channelwise, misaligned, time_axis, time_back, time_last
+from statespace.simulation.choice import run_once
 from statespace.simulation.filtering import steady_state
 from statespace.structure import Cascade
 from statespace.systems import DiscreteSystem
@@ -88,7 +89,7 @@ def filtfilt(
     signal = _finite(as_signal(x, "x"))
     axis = time_axis(axis, signal)
     check_choice(method, _METHODS, "method")
-    lanes = np.moveaxis(signal, axis, -1).astype(np.result_type(signal, np.float64))
+    lanes = time_last(signal, axis).astype(np.result_type(signal, np.float64))
     try:
         broadcast_batch(system, lanes[..., None], np.zeros(system.state_size))
     except ValueError as error:
@@ -99,12 +100,12 @@ def filtfilt(
     else:
         y = _padded(system, lanes, padtype, _padlen(system, lanes.shape[-1], padtype, padlen, irlen))
     kind = np.result_type(signal, np.complex64) if y.dtype.kind == "c" else signal.dtype
-    return np.moveaxis(y, -1, axis).astype(kind)
+    return time_back(y, axis).astype(kind)
 
 
 def _run(system: DiscreteSystem, x: Array, start: Array | None = None) -> Array:
     """Run forward over x (..., L)."""
-    return run(system, x[..., None], start).y[..., 0]
+    return run_once(system, x[..., None], start).y[..., 0]
 
 
 def _turned(system: DiscreteSystem, x: Array) -> Array:

@@ -8,6 +8,7 @@ section of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,7 +106,7 @@ class Cascade(FrozenArrays):
         """The poles that were given, (..., n), section by section."""
         return self.known_poles
 
-    @property
+    @cached_property
     def is_complex(self) -> bool:
         """Whether a section has poles or zeros that are neither real nor conjugate."""
         mates = in_sections(self.known_poles, np.nan), in_sections(self.zeros, np.nan)
@@ -121,6 +122,13 @@ class Cascade(FrozenArrays):
         """The state space of each section, scaled so that its state is as large as its output."""
         values = _sections(in_sections(self.known_poles, np.nan), in_sections(self.zeros, np.inf), self.gains)
         return Sections(*values) if self.is_complex else Sections(*(v.real for v in values))
+
+    @cached_property
+    def table(self) -> Array:
+        """Numbers that a recurrence takes, (..., sections, 8) = a11 a12 a21 a22 b c1 c2 d; worked out once."""
+        numbers = np.stack([np.broadcast_to(m, self.gains.shape) for m in self.sections()], axis=-1)
+        numbers.setflags(write=False)
+        return numbers
 
     def transfer(self, s: Array) -> Array:
         """Π gain (s − zero)/(s − pole) at s (...): to relative accuracy wherever it is evaluated."""

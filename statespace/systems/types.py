@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, is_dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
@@ -112,7 +113,7 @@ class _System(FrozenArrays):
         """Number of outputs p."""
         return self.C.shape[-2]
 
-    @property
+    @cached_property
     def batch_shape(self) -> tuple[int, ...]:
         """Leading axes that all matrices broadcast to."""
         step = np.shape(getattr(self, "dt", 0.0))
@@ -129,7 +130,7 @@ class _System(FrozenArrays):
         """Whether the state holds one of each conjugate pair, so that an output is 2·Re(C x) + D u."""
         return isinstance(self.A, Diagonal) and self.A.pairs
 
-    @property
+    @cached_property
     def is_complex(self) -> bool:
         """Whether a real signal gives a complex one."""
         if self.stores_pairs:

@@ -1,4 +1,4 @@
-"""Floor 2: running a recurrence. The reference loop, and the engine for each structure.
+"""Running a recurrence sample by sample. The reference loop, and the engine for each structure.
 
 x_{k+1} = A x_k + B u_k        y_k = C x_k + D u_k
 """
@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_coefficients, shorten
+from statespace.arrays import Array
+from statespace.scan.lanes import Lanes, as_lanes, from_lanes, into_lanes, placed, readable, run_rows
+from statespace.scan.rows import (
+    Run,
+    broadcast_batch,
+    flat,
+    refuse_complex_on_pairs,
+    state_and_output_types,
+    systems_of_rows,
+)
 from statespace.structure import Cascade, DelayLine, Diagonal, DiagonalPlusLowRank
 from statespace.structure.cascade import in_sections
 from statespace.structure.matrices import blocks
 
 if TYPE_CHECKING:
     from statespace.systems import DiscreteSystem
-
-
-class Run(NamedTuple):
-    """Output (..., L, p), next state (..., state_size), and the states before the last samples (..., S, state_size)."""
-
-    y: Array
-    final: Array
-    states: Array
 
 
 class Rows(NamedTuple):
@@ -53,6 +54,9 @@ def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int 
     ``keep`` is the number S of last samples whose states are returned. Precision follows the signal outside and is
     double inside; any split of u gives the same bits.
     """
+    x0 = np.zeros(system.state_size) if x0 is None else x0
+    if isinstance(system.A, Cascade) and not system.is_complex and 0 not in u.shape:
+        return _real_cascade(system, u, x0, keep)
     rows = _rows(system, u, x0, keep)
     something = rows.u.shape[0] > 0 and rows.u.shape[1] > 0
     final = _engine(system)(system, rows) if something else rows.x
@@ -86,10 +90,9 @@ def _shifts_in_one_input(system: DiscreteSystem) -> bool:
     return siso and bool(np.all(system.B[..., 0] == np.eye(system.n_states)[0]))
 
 
-def _rows(system: DiscreteSystem, u: Array, x0: Array | None, keep: int) -> Rows:
+def _rows(system: DiscreteSystem, u: Array, x0: Array, keep: int) -> Rows:
     """Broadcast system, signal and state against each other and flatten the batch."""
     n = system.state_size
-    x0 = np.zeros(n) if x0 is None else x0
     batch = broadcast_batch(system, u, x0)
     rows = int(np.prod(batch))
     length, p = u.shape[-2], system.n_outputs
@@ -102,39 +105,6 @@ def _rows(system: DiscreteSystem, u: Array, x0: Array | None, keep: int) -> Rows
         np.empty((rows, length, p), out_type),
         np.empty((rows, min(keep, length), n), state_type),
     )
-
-
-def state_and_output_types(system: Any, u: Array, x0: Array) -> tuple[Any, Any]:
-    """The state is double; the output as precise as u, and complex where the system, u or x0 is."""
-    is_complex = system.is_complex or "c" in (u.dtype.kind, x0.dtype.kind)
-    state = np.complex128 if is_complex or system.stores_pairs else np.float64
-    return state, np.result_type(u.dtype, np.complex64 if is_complex and not system.stores_pairs else np.float32)
-
-
-def broadcast_batch(system: Any, u: Array, x0: Array) -> tuple[int, ...]:
-    """Batch axes of a run, or an error that shows all three."""
-    try:
-        return np.broadcast_shapes(system.batch_shape, u.shape[:-2], x0.shape[:-1])
-    except ValueError:
-        raise ValueError(
-            "the batch axes do not broadcast: "
-            f"the system has {system.batch_shape}, u has {u.shape[:-2]}, the state has {x0.shape[:-1]}"
-        ) from None
-
-
-def systems_of_rows(system: Any, batch: tuple[int, ...]) -> Array:
-    """Number of the system that each row of a flattened batch belongs to."""
-    own = system.batch_shape
-    count = int(np.prod(own))
-    return np.ascontiguousarray(np.broadcast_to(np.arange(count).reshape(own), batch).reshape(-1))
-
-
-def flat(matrix: Array, system: Any, dtype: Any, core: int = 2) -> Array:
-    """(..., r, c) as (systems, c, r): one matrix for each system, transposed for the loops."""
-    batch, last = system.batch_shape, matrix.shape[matrix.ndim - core :]
-    one = np.broadcast_to(matrix, (*batch, *last)).reshape(int(np.prod(batch)), *last)
-    one = one.swapaxes(-1, -2) if core == 2 else one
-    return np.ascontiguousarray(one, dtype=dtype)
 
 
 def _dense(system: DiscreteSystem, rows: Rows) -> Array:
@@ -176,14 +146,34 @@ def _low_rank(system: DiscreteSystem, rows: Rows) -> Array:
 def _cascade(system: DiscreteSystem, rows: Rows) -> Array:
     from statespace.cpu import cascade_steps
 
-    sections = np.stack([np.broadcast_to(m, system.A.gains.shape) for m in system.A.sections()], axis=-1)
-    q = flat(sections, system, rows.x.dtype).swapaxes(-1, -2).copy()
+    q = flat(system.A.table, system, rows.x.dtype).swapaxes(-1, -2).copy()
     n, count = system.n_states, system.A.n_sections
     x = in_sections(rows.x, 0.0)
     states = np.empty((*rows.states.shape[:2], count, 2), rows.x.dtype)
     cascade_steps(q, rows.which, rows.u[..., 0], x, rows.y[..., 0], states)
     rows.states[...] = states.reshape(*rows.states.shape[:2], 2 * count)[..., :n]
     return x.reshape(len(x), 2 * count)[:, :n]
+
+
+def _real_cascade(system: DiscreteSystem, u: Array, x0: Array, keep: int) -> Run:
+    """Rows as lanes: a row alone, among seven copies of itself, takes as long as a loop number by number."""
+    lanes = as_lanes(system)
+    assert lanes is not None
+    length, first = u.shape[-2], u.shape[-2] - min(keep, u.shape[-2])
+    y = output_like(system, u, x0)
+    x = run_lanes(system, lanes, u[..., :first, :], x0, y[..., :first, :])
+    states = np.empty((*x.shape[:-1], 0, x.shape[-1]), x.dtype)
+    if first < length:
+        states = _states(system, u[..., first:, :], x)
+        x = run_lanes(system, lanes, u[..., first:, :], x, y[..., first:, :])
+    return Run(y, x, states)
+
+
+def _states(system: DiscreteSystem, u: Array, x: Array) -> Array:
+    """States before every sample of u."""
+    rows = _rows(system, u, x, u.shape[-2])
+    _cascade(system, rows)
+    return rows.states.reshape(*rows.batch, *rows.states.shape[1:])
 
 
 def _delay(system: DiscreteSystem, rows: Rows) -> Array:
@@ -198,23 +188,39 @@ def _delay(system: DiscreteSystem, rows: Rows) -> Array:
     return np.ascontiguousarray(padded[:, ::-1][:, :n])
 
 
-def refuse_complex_on_pairs(system: Any, u: Array) -> None:
-    """Raise for a complex signal where the state holds one member of each conjugate pair only."""
-    if system.stores_pairs and u.dtype.kind == "c":
-        raise ValueError(
-            "a system stored as conjugate pairs runs on real signals (its state holds one of each pair), "
-            f"got u of dtype {u.dtype}; run u.real and u.imag"
-        )
+# --------------------------------------------------------------- rows as lanes
 
 
-def as_state(value: Any, system: Any, name: str = "x0") -> Array | None:
-    """A state vector (..., state_size) in double precision, or None."""
-    if value is None:
-        return None
-    state = np.atleast_1d(as_coefficients(value, name))
-    if state.shape[-1] != system.state_size:
-        raise ValueError(
-            f"{name} must have shape (..., {system.state_size}), one number for each state, "
-            f"got {name}.shape={state.shape} from {shorten(value)}"
-        )
-    return state
+def output_like(system: Any, u: Array, x0: Array) -> Array:
+    """An empty output (..., L, p), in the order of axes in memory that u has where the shapes agree."""
+    batch = broadcast_batch(system, u, x0)
+    shape, kind = (*batch, u.shape[-2], system.n_outputs), state_and_output_types(system, u, x0)[1]
+    repeated = any(step == 0 and count > 1 for step, count in zip(u.strides, u.shape, strict=True))
+    return np.empty(shape, kind) if repeated or shape != u.shape else np.empty_like(u, kind)
+
+
+def run_lanes(system: Any, lanes: Lanes, u: Array, x0: Array, y: Array, run: Any = run_rows, **how: Any) -> Array:
+    """Fill y (..., L, p) by a run over lanes and return the state after it, (..., state_size).
+
+    A complex signal of a real system is two signals.
+    """
+    refuse_complex_on_pairs(system, u)
+    kind, _ = state_and_output_types(system, u, x0)
+    if np.dtype(kind).kind == "c" and not system.stores_pairs:
+        x = np.empty((*y.shape[:-2], x0.shape[-1]), kind)
+        x.real = run_lanes(system, lanes, u.real, x0.real, y.real, run, **how)
+        x.imag = run_lanes(system, lanes, u.imag, x0.imag, y.imag, run, **how)
+        return x
+    batch, length = y.shape[:-2], y.shape[-2]
+    which = systems_of_rows(system, batch)
+    u = readable(expanded(u, (*batch, *u.shape[-2:])))
+    start = expanded(x0, (*batch, x0.shape[-1])).reshape(len(which), x0.shape[-1])
+    w = into_lanes(lanes, start.astype(kind, copy=False))
+    if length and len(which):
+        w = run(lanes, which, placed(u), placed(y), w, count=length, **how)
+    return from_lanes(w, system).reshape(*batch, x0.shape[-1])
+
+
+def expanded(array: Array, shape: tuple[int, ...]) -> Array:
+    """Broadcast to a shape, where it is another."""
+    return array if array.shape == shape else np.broadcast_to(array, shape)

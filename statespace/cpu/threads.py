@@ -1,0 +1,55 @@
+"""Threads: a few shared ones for loops that let go of Python's lock.
+
+numba's own parallel loops are not used: one of its layers dies in a forked child, the other when two Python threads
+meet in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+
+def thread_count() -> int:
+    """STATESPACE_THREADS where it is set, otherwise the processors that this process may use."""
+    asked = os.environ.get("STATESPACE_THREADS", "")
+    if asked:
+        if not asked.isdigit() or int(asked) < 1:
+            raise ValueError(f"STATESPACE_THREADS must be a number of threads, 1 or more, got {asked!r}")
+        return int(asked)
+    available = getattr(os, "sched_getaffinity", None)  # macOS and Windows have none
+    return len(available(0)) if available else os.cpu_count() or 1
+
+
+def share(task: Callable[[int], None], count: int) -> None:
+    """Do task(0) … task(count − 1), each once, on this thread and on those of the pool that are free.
+
+    Every thread takes the next number until none is left, so that a slow one does not keep the others waiting. The
+    caller works too and waits for nobody who has not begun: calls from many threads at once cannot block each other.
+    """
+    numbers = itertools.count()  # next() is one step under Python's lock
+
+    def work() -> None:
+        while (number := next(numbers)) < count:
+            task(number)
+
+    helpers = min(thread_count(), count) - 1
+    futures = [_pool(thread_count() - 1).submit(work) for _ in range(helpers)]
+    try:
+        work()
+    finally:
+        for future in futures:
+            if not future.cancel():
+                future.result()
+
+
+@lru_cache(maxsize=1)
+def _pool(size: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(size, thread_name_prefix="statespace")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

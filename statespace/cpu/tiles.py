@@ -1,0 +1,185 @@
+"""Tiles: a piece of eight signals side by side, tile[8 t + lane], small enough for the nearest cache.
+
+Whatever the order of a signal in memory, the loops see tiles only. Eight signals whose samples are neighbours, forward
+or backward in time, are transposed in registers, eight samples at a time (0.14 ns a number); channels that are
+neighbours are read as they lie; all else goes number by number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from statespace.arrays import Array
+from statespace.cpu.compile import compiled
+from statespace.cpu.simd import (
+    LANES,
+    load,
+    load_at,
+    prefetch,
+    read_at,
+    size_of,
+    splat,
+    store,
+    store_at,
+    transposed,
+    write_at,
+)
+
+TILE = 128  # samples: 8 kB for eight lanes of one channel
+_AHEAD = 16  # samples: the lines they will be written to are asked for early, 1.2 for 1.5 ns a sample in all
+
+
+@compiled
+def aligned(count: int) -> Array:
+    """An array that begins with a line of the cache: vectors that lie across two are half as quick."""
+    room = np.zeros(count + LANES)
+    first = -(room.ctypes.data // 8) % LANES
+    return room[first : first + count]
+
+
+# --------------------------------------------------------------- one channel of eight signals
+
+
+@compiled
+def gather(
+    tile: Array, first: int, apart: int, sources: Array, offset: int, step: int, count: int, like: float
+) -> None:
+    """tile[(first + t·apart)·8 + lane] = the number at sources[lane] + offset + t·step, for t < count."""
+    size = size_of(like)
+    done = 0
+    if _neighbours(sources, 0):  # one signal
+        for t in range(count):
+            store(tile, (first + t * apart) * LANES, splat(read_at(sources[0] + offset + t * step, like)))
+        done = count
+    elif abs(step) == size:
+        done = count - count % LANES
+        for t in range(0, done, LANES):
+            _gather_eight(tile, first + t * apart, apart, sources, offset + t * step, step < 0, like)
+    elif _neighbours(sources, size):
+        for t in range(count):
+            store(tile, (first + t * apart) * LANES, load_at(sources[0] + offset + t * step, like))
+        done = count
+    for lane in range(LANES):
+        for t in range(done, count):
+            tile[(first + t * apart) * LANES + lane] = read_at(sources[lane] + offset + t * step, like)
+
+
+@compiled
+def _gather_eight(tile: Array, first: int, apart: int, sources: Array, o: int, back: bool, like: float) -> None:
+    last = (LANES - 1) * (1 if back else 0)  # backward in time the last sample has the lowest address
+    o -= last * size_of(like)
+    columns = transposed((
+        load_at(sources[0] + o, like), load_at(sources[1] + o, like), load_at(sources[2] + o, like),
+        load_at(sources[3] + o, like), load_at(sources[4] + o, like), load_at(sources[5] + o, like),
+        load_at(sources[6] + o, like), load_at(sources[7] + o, like),
+    ))  # fmt: skip
+    at, on = (first + last * apart) * LANES, (-apart if back else apart) * LANES
+    for column in columns:
+        store(tile, at, column)
+        at += on
+
+
+@compiled
+def scatter(
+    tile: Array, first: int, apart: int, targets: Array, offset: int, step: int, count: int, like: float
+) -> None:
+    """Write tile[(first + t·apart)·8 + lane] at targets[lane] + offset + t·step, for t < count."""
+    size = size_of(like)
+    done = 0
+    if _neighbours(targets, 0):
+        for t in range(count):
+            write_at(targets[0] + offset + t * step, like, tile[(first + t * apart) * LANES])
+        done = count
+    elif abs(step) == size:
+        done = count - count % LANES
+        for t in range(0, done, LANES):
+            _scatter_eight(tile, first + t * apart, apart, targets, offset + t * step, step < 0, like)
+    elif _neighbours(targets, size):
+        for t in range(count):
+            store_at(targets[0] + offset + t * step, like, load(tile, (first + t * apart) * LANES))
+        done = count
+    for lane in range(LANES):
+        for t in range(done, count):
+            write_at(targets[lane] + offset + t * step, like, tile[(first + t * apart) * LANES + lane])
+
+
+@compiled
+def _scatter_eight(tile: Array, first: int, apart: int, targets: Array, o: int, back: bool, like: float) -> None:
+    last = (LANES - 1) * (1 if back else 0)
+    at, n, o = (first + last * apart) * LANES, (-apart if back else apart) * LANES, o - last * size_of(like)
+    rows = transposed((
+        load(tile, at), load(tile, at + n), load(tile, at + 2 * n), load(tile, at + 3 * n),
+        load(tile, at + 4 * n), load(tile, at + 5 * n), load(tile, at + 6 * n), load(tile, at + 7 * n),
+    ))  # fmt: skip
+    ahead = o + (-_AHEAD if back else _AHEAD) * size_of(like)
+    for lane, row in enumerate(rows):
+        prefetch(targets[lane] + ahead, 1)
+        store_at(targets[lane] + o, like, row)
+
+
+@compiled
+def _neighbours(addresses: Array, size: int) -> bool:
+    """Whether each lane lies a size after the one before; with size 0, whether all are one signal."""
+    near = True
+    for lane in range(1, LANES):
+        near = near and addresses[lane] == addresses[lane - 1] + size
+    return near
+
+
+# --------------------------------------------------------------- all channels of eight signals
+
+
+@compiled
+def gather_all(tile: Array, m: int, sources: Array, begin: int, steps: Any, count: int, like: float) -> None:
+    """tile[(t·m + j)·8 + lane] = channel j of sample begin + t; steps from sample to sample, channel to channel."""
+    if steps[1] == size_of(like) and steps[0] == m * steps[1]:  # one row of neighbours
+        gather(tile, 0, 1, sources, begin * steps[0], steps[1], count * m, like)
+    else:
+        for j in range(m):
+            gather(tile, j, m, sources, begin * steps[0] + j * steps[1], steps[0], count, like)
+
+
+@compiled
+def scatter_all(tile: Array, p: int, targets: Array, begin: int, steps: Any, count: int, like: float) -> None:
+    """Write channel i of sample begin + t from tile[(t·p + i)·8 + lane]."""
+    if steps[1] == size_of(like) and steps[0] == p * steps[1]:
+        scatter(tile, 0, 1, targets, begin * steps[0], steps[1], count * p, like)
+    else:
+        for i in range(p):
+            scatter(tile, i, p, targets, begin * steps[0] + i * steps[1], steps[0], count, like)
+
+
+# --------------------------------------------------------------- several groups of eight, channels side by side
+
+
+@compiled
+def side_by_side(addresses: Array, first: int, last: int, step: int, size: int) -> bool:
+    """Whether the lanes of groups first to last − 1 are neighbours at each sample, and samples are not."""
+    beside = last - first > 1 and abs(step) != size
+    for g in range(first, last):
+        beside = beside and _neighbours(addresses[g], size)
+    return beside
+
+
+@compiled
+def gather_channels(
+    tiles: Array, span: int, sources: Array, first: int, last: int, offset: int, step: int, count: int, like: float
+) -> None:
+    """A tile for each group, sample by sample, as they lie in memory: 2.3 for 7.6 ns a number of 64 channels."""
+    for t in range(count):
+        at = offset + t * step
+        for g in range(first, last):
+            store(tiles, ((g - first) * span + t) * LANES, load_at(sources[g, 0] + at, like))
+
+
+@compiled
+def scatter_channels(
+    tiles: Array, span: int, targets: Array, first: int, last: int, offset: int, step: int, count: int, like: float
+) -> None:
+    """And back."""
+    for t in range(count):
+        at = offset + t * step
+        for g in range(first, last):
+            store_at(targets[g, 0] + at, like, load(tiles, ((g - first) * span + t) * LANES))

@@ -1,0 +1,34 @@
+"""Floor 2: running a recurrence, sample by sample, over lanes, and in blocks of time."""
+
+from statespace.scan.lanes import as_lanes
+from statespace.scan.recurrence import output_like, reference, run, run_lanes, without_remnants
+from statespace.scan.rows import (
+    Run,
+    as_state,
+    broadcast_batch,
+    flat,
+    refuse_complex_on_pairs,
+    state_and_output_types,
+    systems_of_rows,
+)
+from statespace.scan.time_blocks import Blocks, cut, memory, run_blocks
+
+__all__ = [
+    "Blocks",
+    "Run",
+    "as_lanes",
+    "as_state",
+    "broadcast_batch",
+    "cut",
+    "flat",
+    "memory",
+    "output_like",
+    "reference",
+    "refuse_complex_on_pairs",
+    "run",
+    "run_blocks",
+    "run_lanes",
+    "state_and_output_types",
+    "systems_of_rows",
+    "without_remnants",
+]
