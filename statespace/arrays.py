@@ -111,8 +111,16 @@ def as_signal(value: Any, name: str) -> Array:
     return array
 
 
+def is_finite(array: Array) -> bool:
+    """Whether an array holds no NaN and no infinity: its sum would be one, and needs neither memory nor much time."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())  # a sum can overflow by itself
+
+
 def refuse_nonfinite(array: Array, name: str) -> None:
     """Raise when an array holds NaN or infinity, saying how many and where the first is."""
+    if is_finite(array):
+        return
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])

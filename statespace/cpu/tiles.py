@@ -28,7 +28,7 @@ from statespace.cpu.simd import (
 )
 
 TILE = 128  # samples: 8 kB for eight lanes of one channel
-_AHEAD = 16  # samples: the lines they will be written to are asked for early, 1.2 for 1.5 ns a sample in all
+_AHEAD = 32  # samples: the lines they will be written to are asked for early, 1.2 for 1.5 ns a sample in all
 
 
 @compiled

@@ -129,7 +129,7 @@ def from_lanes(w: Array, system: Any) -> Array:
 
 def placed(signal: Array) -> Placed:
     """Addresses of a batch of signals (..., L, channels), whatever its order and strides."""
-    rows = np.full(1, signal.__array_interface__["data"][0], np.int64)
+    rows = np.array([signal.__array_interface__["data"][0]])
     for count, stride in zip(signal.shape[:-2], signal.strides[:-2], strict=True):
         rows = (rows[:, None] + stride * np.arange(count)).reshape(-1)
     return Placed(rows, (signal.strides[-2], signal.strides[-1]), signal.dtype.type(0))
@@ -192,11 +192,11 @@ def _run_row(
     lanes: Lanes, which: Array, source: Placed, target: Placed | None, w: Array, begin: int, count: int
 ) -> Array:
     """The same for one row, eight times over."""
-    x = np.repeat(w, 8).reshape(1, -1)
+    x = w.repeat(8).reshape(1, -1)
     into = source if target is None else target
     first, last = source.rows + begin * source.steps[0], into.rows + begin * into.steps[0]
-    eight = np.repeat(first, 8).reshape(1, 8), np.repeat(last, 8).reshape(1, 8)
-    tables = lanes.ready if len(lanes.table) == 1 else _tables(lanes, np.repeat(which, 8).reshape(1, 8))
+    eight = first.repeat(8).reshape(1, 8), last.repeat(8).reshape(1, 8)
+    tables = lanes.ready if len(lanes.table) == 1 else _tables(lanes, which.repeat(8).reshape(1, 8))
     lanes.loop(0, 1, tables, x, *eight, (*source.steps, *into.steps), count, target is not None, source.like)
     return x.reshape(1, -1, 8)[:, :, 0]
 

@@ -192,11 +192,14 @@ def _delay(system: DiscreteSystem, rows: Rows) -> Array:
 
 
 def output_like(system: Any, u: Array, x0: Array) -> Array:
-    """An empty output (..., L, p), in the order of axes in memory that u has where the shapes agree."""
+    """An empty output (..., L, p); where the shapes agree it has the order of axes in memory, and of time, of u."""
     batch = broadcast_batch(system, u, x0)
     shape, kind = (*batch, u.shape[-2], system.n_outputs), state_and_output_types(system, u, x0)[1]
-    repeated = any(step == 0 and count > 1 for step, count in zip(u.strides, u.shape, strict=True))
-    return np.empty(shape, kind) if repeated or shape != u.shape else np.empty_like(u, kind)
+    repeats = 0 in u.strides and any(step == 0 and count > 1 for step, count in zip(u.strides, u.shape, strict=True))
+    if repeats or shape != u.shape:
+        return np.empty(shape, kind)
+    y = np.empty_like(u, kind)
+    return y[..., ::-1, :] if u.strides[-2] < 0 else y
 
 
 def run_lanes(system: Any, lanes: Lanes, u: Array, x0: Array, y: Array, run: Any = run_rows, **how: Any) -> Array:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array
-from statespace.scan.lanes import Lanes, Placed, as_lanes, at, do, lane_by_lane, run_rows, side_by_side, task_of
+from statespace.arrays import Array, is_finite
+from statespace.scan.lanes import Lanes, Placed, as_lanes, do, lane_by_lane, run_rows, side_by_side, task_of
 from statespace.structure import Dense
 from statespace.structure.matrices import balanced
 
@@ -106,69 +106,69 @@ def run_blocks(
     lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, *, count: int, blocks: Blocks, past: Memory
 ) -> Array:
     """Run rows over their whole length in blocks, from states (rows, size) to those after it."""
-    B, S = blocks.pieces, blocks.length
+    B, S = blocks
     if B == 1:
         return run_rows(lanes, which, source, target, w, count=count)
-    block = np.tile(np.arange(B), len(w)).reshape(-1, 8)
-    row = np.repeat(np.arange(len(w)), B).reshape(-1, 8)
     run = _forgetful if past.power is None else _remembering
-    starts, ends = run(lanes, which, source, target, w, row, block, S, past)
+    ends = run(lanes, which, source, target, w, blocks, past)
     after = run_rows(lanes, which, source, target, ends[:, -1], begin=B * S, count=count - B * S)
-    for r in np.flatnonzero(~np.isfinite(ends).all(axis=(1, 2))):
-        after[r] = _from_the_first_bad(lanes, which, source, target, starts, ends, int(r), S, count)
+    if not is_finite(ends):
+        for r in np.flatnonzero(~np.isfinite(ends).all(axis=(1, 2))):
+            after[r] = _from_the_first_bad(lanes, which, source, target, w, ends, int(r), S, count)
     return after
 
 
 def _forgetful(
-    lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, row: Array, block: Array, S: int, past: Memory
-) -> tuple[Array, Array]:
+    lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, blocks: Blocks, past: Memory
+) -> Array:
     """A block starts from what the K samples before it make: each group runs those and its own, in one go."""
-    K, first = past.samples, block == 0
-    begins = first.any(axis=1).tolist()
-    x = np.zeros((len(row), lanes.size * 8))
-    kept = np.empty_like(x)
-    recall = task_of(lanes, which[row], x, at(source, row, np.maximum(S * block - K, 0)), None, K)
-    go_on = task_of(lanes, which[row], x, at(source, row, S * block), at(target, row, S * block), S)
+    (B, S), K = blocks, past.samples
+    begins = S * np.arange(B)
+    x = np.zeros((len(w) * B // 8, lanes.size * 8))
+    systems = which.repeat(B).reshape(-1, 8)
+    recall = task_of(lanes, systems, x, _cut_up(source, np.maximum(begins - K, 0)), None, K)
+    go_on = task_of(lanes, systems, x, _cut_up(source, begins), _cut_up(target, begins), S)
 
-    def task(g: int, after: int) -> None:
-        recall(g, after)
-        for k in range(g, after):
-            if begins[k]:
-                lane_by_lane(x[k : k + 1])[0, first[k]] = w[row[k, first[k]]]
-        kept[g:after] = x[g:after]
-        go_on(g, after)
+    def task(first: int, last: int) -> None:
+        recall(first, last)
+        for g in range(first, last):
+            if g % (B // 8) == 0:  # its first lane begins the row
+                x[g, ::8] = w[g // (B // 8)]
+        go_on(first, last)
 
-    do(task, lanes, len(row), K + S)
-    starts, ends = np.empty((2, len(w), int(block.max()) + 1, lanes.size))
-    starts[row, block], ends[row, block] = lane_by_lane(kept), lane_by_lane(x)
-    return starts, ends
+    do(task, lanes, len(x), K + S)
+    return lane_by_lane(x).reshape(len(w), B, lanes.size)
 
 
 def _remembering(
-    lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, row: Array, block: Array, S: int, past: Memory
-) -> tuple[Array, Array]:
+    lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, blocks: Blocks, past: Memory
+) -> Array:
     """All blocks from zero, x_{j+1} = A^S x_j + v_j, and all blocks from there."""
     from statespace.cpu import carry
 
     assert past.power is not None
-    starts = np.empty((len(w), int(block.max()) + 2, lanes.size))
+    (B, S), shape = blocks, (len(w), blocks.pieces, lanes.size)
+    x = np.zeros((len(w) * B // 8, lanes.size * 8))
+    systems, heard = which.repeat(B).reshape(-1, 8), _cut_up(source, S * np.arange(B))
+    do(task_of(lanes, systems, x, heard, None, S), lanes, len(x), S)
+    starts = np.empty((len(w), B + 1, lanes.size))
     starts[:, 0] = w
-    ends = np.empty_like(starts[:, 1:])
-    x, begin = np.zeros((len(row), lanes.size * 8)), S * block
-    do(task_of(lanes, which[row], x, at(source, row, begin), None, S), lanes, len(row), S)
-    ends[row, block] = lane_by_lane(x)
-    carry(past.power, which, ends, starts)
-    x = side_by_side(starts[row, block])
-    do(task_of(lanes, which[row], x, at(source, row, begin), at(target, row, begin), S), lanes, len(row), S)
-    ends[row, block] = lane_by_lane(x)
-    return starts, ends
+    carry(past.power, which, lane_by_lane(x).reshape(shape), starts)
+    x = side_by_side(starts[:, :-1].reshape(-1, 8, lanes.size))
+    do(task_of(lanes, systems, x, heard, _cut_up(target, S * np.arange(B)), S), lanes, len(x), S)
+    return lane_by_lane(x).reshape(shape)
+
+
+def _cut_up(place: Placed, begins: Array) -> Placed:
+    """Blocks of each row as lanes, eight to a group, from where they begin."""
+    return place._replace(rows=(place.rows[:, None] + begins * place.steps[0]).reshape(-1, 8))
 
 
 def _from_the_first_bad(
-    lanes: Lanes, which: Array, source: Placed, target: Placed, starts: Array, ends: Array, r: int, S: int, length: int
+    lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, ends: Array, r: int, S: int, count: int
 ) -> Array:
     """Run a row again from the block in which a NaN or infinity entered its state: it stays there."""
-    j = int(np.argmin(np.isfinite(ends[r]).all(axis=1)))
-    one = slice(r, r + 1)
+    j, one = int(np.argmin(np.isfinite(ends[r]).all(axis=1))), slice(r, r + 1)
+    start = ends[one, j - 1] if j else w[one]
     source, target = source._replace(rows=source.rows[one]), target._replace(rows=target.rows[one])
-    return run_rows(lanes, which[one], source, target, starts[one, j], begin=j * S, count=length - j * S)[0]
+    return run_rows(lanes, which[one], source, target, start, begin=j * S, count=count - j * S)[0]

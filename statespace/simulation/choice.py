@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,12 @@ def run_once(system: DiscreteSystem, u: Array, x0: Array | None = None) -> Run:
     rows, length = math.prod(batch), u.shape[-2]
     if rows * length < _SHORT:
         return run(system, u, x0)
-    return run_form(choose(system, length, rows, "auto")[0], system, u, x0)
+    return run_form(_form_once(system, length, rows), system, u, x0)
+
+
+@lru_cache(maxsize=128)
+def _form_once(system: DiscreteSystem, length: int, rows: int) -> str:
+    return choose(system, length, rows, "auto")[0]
 
 
 def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = None) -> dict[str, float]:

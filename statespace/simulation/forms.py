@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, is_finite
 from statespace.kernels.convolution import fft_convolved
 from statespace.kernels.lifting import Parts, blocks, toeplitz
 from statespace.kernels.samples import kernel
@@ -159,9 +159,9 @@ def _by_products(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
 
 def _finite_length(u: Array) -> int:
     """Samples before the first that holds NaN or infinity."""
-    finite = np.isfinite(u)
-    if finite.all():
+    if is_finite(u):
         return u.shape[-2]
+    finite = np.isfinite(u)
     return int(np.argmin(finite.all(axis=(*range(u.ndim - 2), -1))))
 
 
@@ -210,7 +210,7 @@ def _seen(system: DiscreteSystem, parts: Parts, x: Array) -> Array:
 
 def convolved(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
     """Convolve with the kernel, add what the starting state does, and find the final state by blocks."""
-    if not np.isfinite(u).all():
+    if not is_finite(u):
         raise ValueError(
             "form='convolution' needs a finite u: an FFT would spread infinity over the whole record; "
             "form='recurrent' passes it on from its sample"

@@ -7,7 +7,7 @@ from typing import Any, Never, TypeAlias
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, as_step, check_choice, same_step, shorten
+from statespace.arrays import Array, as_signal, as_step, check_choice, is_finite, same_step, shorten
 from statespace.discretization.verbs import with_shift
 from statespace.scan import as_state, broadcast_batch
 from statespace.simulation.choice import FORMS, choose
@@ -261,9 +261,9 @@ def _run_shifted(
 
 def _missing(u: Array) -> Array:
     """(L,) whether any value at a stamp is NaN."""
-    nan = np.isnan(u)
-    if not nan.any():  # the common case, ten times quicker than looking along an axis
+    if is_finite(u):  # the common case
         return np.zeros(u.shape[-2], bool)
+    nan = np.isnan(u)
     return np.asarray(nan.any(axis=(*range(u.ndim - 2), -1)))
 
 

@@ -89,7 +89,7 @@ def filtfilt(
     signal = _finite(as_signal(x, "x"))
     axis = time_axis(axis, signal)
     check_choice(method, _METHODS, "method")
-    lanes = time_last(signal, axis).astype(np.result_type(signal, np.float64))
+    lanes = time_last(signal, axis).astype(np.result_type(signal, np.float64), copy=False)
     try:
         broadcast_batch(system, lanes[..., None], np.zeros(system.state_size))
     except ValueError as error:
@@ -100,7 +100,8 @@ def filtfilt(
     else:
         y = _padded(system, lanes, padtype, _padlen(system, lanes.shape[-1], padtype, padlen, irlen))
     kind = np.result_type(signal, np.complex64) if y.dtype.kind == "c" else signal.dtype
-    return time_back(y, axis).astype(kind)
+    backward = y.strides[-1] < 0  # a view of what ran last; users get an array
+    return time_back(y, axis).astype(kind, copy=backward or y.dtype != kind)
 
 
 def _run(system: DiscreteSystem, x: Array, start: Array | None = None) -> Array:
@@ -118,10 +119,18 @@ def _turned(system: DiscreteSystem, x: Array) -> Array:
 
 def _padded(system: DiscreteSystem, x: Array, padtype: str | None, edge: int) -> Array:
     """Forward and backward from steady states, over x continued by ``edge`` samples at both ends."""
-    y = _extended(x, padtype, edge)
-    for _ in range(2):
-        y = _turned(system, _run(system, y, _start(system, y[..., :1])))
-    return y[..., edge : y.shape[-1] - edge]
+    before, after = _edges(x, padtype, edge)
+    y, tail = _through(system, before, x, after)
+    y, _ = _through(system, _turned(system, tail), _turned(system, y), x[..., :0])
+    return _turned(system, y)
+
+
+def _through(system: DiscreteSystem, before: Array, x: Array, after: Array) -> tuple[Array, Array]:
+    """Run over three pieces, put together nowhere, from the steady state of the first sample; y of the last two."""
+    first = (before if before.shape[-1] else x)[..., :1]
+    state = run_once(system, before[..., None], _start(system, first)).final
+    middle = run_once(system, x[..., None], state)
+    return middle.y[..., 0], run_once(system, after[..., None], middle.final).y[..., 0]
 
 
 def _start(system: DiscreteSystem, first: Array) -> Array:
@@ -133,15 +142,15 @@ def _start(system: DiscreteSystem, first: Array) -> Array:
         ) from None
 
 
-def _extended(x: Array, padtype: str | None, edge: int) -> Array:
-    """Continue x (..., L) at both ends, L > edge."""
+def _edges(x: Array, padtype: str | None, edge: int) -> tuple[Array, Array]:
+    """What comes before and after x (..., L), L > edge."""
     first, last = x[..., :1], x[..., -1:]
     before, after = x[..., edge:0:-1], x[..., -2 : -edge - 2 : -1]  # what comes next, in the mirror
     if padtype == "odd":
-        before, after = 2 * first - before, 2 * last - after
-    elif padtype == "constant":
-        before, after = np.broadcast_to(first, before.shape), np.broadcast_to(last, after.shape)
-    return np.concatenate([before, x, after], axis=-1)
+        return 2 * first - before, 2 * last - after
+    if padtype == "constant":
+        return np.broadcast_to(first, before.shape), np.broadcast_to(last, after.shape)
+    return before, after
 
 
 def _padlen(system: DiscreteSystem, length: int, padtype: Any, padlen: Any, irlen: Any) -> int:
