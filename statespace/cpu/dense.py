@@ -85,8 +85,8 @@ def dense_lanes(
     (n, m, p); x (groups, n·8) is updated; the rest is as in `cascade_lanes`.
     """
     n, m, p = sizes
-    room = (n + m + p + 4) * LANES
-    now, new = aligned(room), aligned(room)
+    row, fours = (n + m) * LANES, ends.shape[0] if writes else -(-n // 4)
+    now, new = aligned((n + m + p + 4) * LANES), aligned((n + m + p + 4) * LANES)
     heard, told = aligned(TILE * m * LANES), aligned(TILE * p * LANES)
     for begin in range(0, count, TILE):
         samples = min(TILE, count - begin)
@@ -97,7 +97,12 @@ def dense_lanes(
             for t in range(samples):
                 for j in range(m):
                     store(now, (n + j) * LANES, load(heard, (t * m + j) * LANES))
-                _product(table, ends, n, m, ends.shape[0] if writes else -(-n // 4), now, new)
+                # [x_{k+1}; y_k] = [[A, B], [C, D]] [x_k; u_k]
+                for f in range(0, fours - 1, 2):
+                    _eight_sums(table, f // 2 * row, ends[f + 1], n, n + m, now, new, f * 4 * LANES)
+                if fours % 2:
+                    f = fours - 1
+                    _four_sums(table, f // 2 * row, ends[f], n, n + m, now, new, f * 4 * LANES)
                 if writes:
                     for i in range(p):
                         store(told, (t * p + i) * LANES, load(new, (n + i) * LANES))
@@ -105,17 +110,6 @@ def dense_lanes(
             if writes:
                 scatter_all(told, p, targets[g], begin, steps[2:], samples, like)
             x[g] = now[: n * LANES]
-
-
-@compiled
-def _product(table: Array, ends: Array, n: int, m: int, fours: int, now: Array, new: Array) -> None:
-    # [x_{k+1}; y_k] = [[A, B], [C, D]] [x_k; u_k]
-    row = (n + m) * LANES
-    for f in range(0, fours - 1, 2):
-        _eight_sums(table, f // 2 * row, ends[f + 1], n, n + m, now, new, f * 4 * LANES)
-    if fours % 2:
-        f = fours - 1
-        _four_sums(table, f // 2 * row, ends[f], n, n + m, now, new, f * 4 * LANES)
 
 
 @compiled

@@ -104,7 +104,7 @@ def _diagonal(system: Any) -> Lanes:
         run(first, last, tables, sizes, *rest)
 
     count = 2 * n if pairs else n
-    return Lanes(loop, table, np.repeat(table[:1], 8, axis=1), count, m, False, 0.5 + 0.15 * count * (1 + m + p))
+    return Lanes(loop, table, np.repeat(table[:1], 8, axis=1), count, m, False, 1.5 + 0.1 * count * (1 + m + p))
 
 
 # --------------------------------------------------------------- states
@@ -113,7 +113,7 @@ def _diagonal(system: Any) -> Lanes:
 def into_lanes(lanes: Lanes, x: Array) -> Array:
     """States (rows, state_size) as real numbers (rows, size); a copy."""
     if x.dtype.kind == "c":  # pairs
-        return np.array(x).view(np.float64)
+        return np.array(x, order="C").view(np.float64)
     w = np.zeros((len(x), lanes.size))  # a cascade of odd order has a state to spare
     w[:, : x.shape[1]] = x
     return w
@@ -158,14 +158,16 @@ def task_of(lanes: Lanes, which: Array, x: Array, source: Placed, target: Placed
     return lambda first, last: loop(first, last, tables, *rest)
 
 
-def do(task: Task, lanes: Lanes, groups: int, count: int, *, together: bool = False) -> None:
-    """Do a task for every group, by threads where there is enough to do.
+def do(
+    task: Task, lanes: Lanes, groups: int, count: int, *, share_of_work: float = 1.0, together: bool = False
+) -> None:
+    """Do a task for every group, by threads where there is enough to do; without outputs it is half of the work.
 
     Groups that are read ``together``, channels that lie side by side, are kept together on a thread.
     """
     from statespace.cpu import share, thread_count
 
-    if groups == 1 or groups * 8 * count * lanes.cost < _WORTH_A_THREAD:
+    if groups == 1 or groups * 8 * count * lanes.cost * share_of_work < _WORTH_A_THREAD:
         task(0, groups)
         return
     each = -(-groups // thread_count()) if together else 1

@@ -191,14 +191,14 @@ def _delay(system: DiscreteSystem, rows: Rows) -> Array:
 # --------------------------------------------------------------- rows as lanes
 
 
-def output_like(system: Any, u: Array, x0: Array) -> Array:
-    """An empty output (..., L, p); where the shapes agree it has the order of axes in memory, and of time, of u."""
+def output_like(system: Any, u: Array, x0: Array, room: int = 0) -> Array:
+    """An empty output (..., L + room, p); it has the order of axes in memory, and of time, of u, where that has one."""
     batch = broadcast_batch(system, u, x0)
-    shape, kind = (*batch, u.shape[-2], system.n_outputs), state_and_output_types(system, u, x0)[1]
+    shape, kind = (*batch, u.shape[-2] + room, system.n_outputs), state_and_output_types(system, u, x0)[1]
     repeats = 0 in u.strides and any(step == 0 and count > 1 for step, count in zip(u.strides, u.shape, strict=True))
-    if repeats or shape != u.shape:
+    if repeats or len(shape) != u.ndim:
         return np.empty(shape, kind)
-    y = np.empty_like(u, kind)
+    y = np.empty_like(u, kind, shape=shape)
     return y[..., ::-1, :] if u.strides[-2] < 0 else y
 
 

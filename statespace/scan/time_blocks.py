@@ -91,6 +91,8 @@ def _is_bounded(system: Any, peak: Array) -> bool:
 
 def _stops(first: int, S: int) -> list[int]:
     """Where to look: a few times on the way, for the peak, and from the first guess on in steps of an eighth."""
+    if first >= S:
+        return [S // 4, S] if S > 3 else [S]
     later = (first * np.arange(8, 16) // 8).tolist()
     return sorted({k for k in (1, first // 16, first // 4, *later) if 0 < k < S} | {S})
 
@@ -150,7 +152,7 @@ def _remembering(
     (B, S), shape = blocks, (len(w), blocks.pieces, lanes.size)
     x = np.zeros((len(w) * B // 8, lanes.size * 8))
     systems, heard = which.repeat(B).reshape(-1, 8), _cut_up(source, S * np.arange(B))
-    do(task_of(lanes, systems, x, heard, None, S), lanes, len(x), S)
+    do(task_of(lanes, systems, x, heard, None, S), lanes, len(x), S, share_of_work=0.5)
     starts = np.empty((len(w), B + 1, lanes.size))
     starts[:, 0] = w
     carry(past.power, which, lane_by_lane(x).reshape(shape), starts)

@@ -114,10 +114,10 @@ def _form_once(system: DiscreteSystem, length: int, rows: int) -> str:
 
 
 def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = None) -> dict[str, float]:
-    """Estimated seconds of each form, in blocks of the best length or of another."""
+    """Estimated seconds of each form, chunks over lanes where there are any, or in products of ``block`` samples."""
     n, m, p = system.n_states, system.n_inputs, system.n_outputs
     systems, M = math.prod(system.batch_shape), block or best_block_length(system)
-    step, lanes = _step(system), lane_blocks(system, rows, length)
+    step, lanes = _step(system), None if block else lane_blocks(system, rows, length)
     unit_runs = 0.0 if isinstance(system.A, Diagonal) else systems * M * (n + m) * step
     product, transform = (0.5, 30) if system.is_complex else (0.1, 15)
     per_row = 12 + transform * (p + m) + product * n * (m + 2 * n / M)
@@ -146,12 +146,12 @@ def _step(system: DiscreteSystem) -> float:
     """One step of the recurrence in ns."""
     n, m, p = system.n_states, system.n_inputs, system.n_outputs
     if isinstance(system.A, Cascade):
-        return 1 + 0.8 * n
+        return 2 + 0.65 * n
     if isinstance(system.A, DelayLine):
         return 1 + 0.5 * n
     if isinstance(system.A, Diagonal):
-        return 6 + (0.25 if system.A.pairs else 1.0) * n * (m + p)
+        return 10 + (0.25 if system.A.pairs else 0.33) * n * (m + p)
     if isinstance(system.A, DiagonalPlusLowRank):
         return 60 + 1.4 * n * (m + p + 2 * system.A.P.shape[-1])
     products = (n + m) * (n + p)
-    return 10 + 1.0 * products if system.is_complex else 8 + 0.04 * products
+    return 10 + 1.0 * products if system.is_complex else 8 + 0.065 * products

@@ -46,10 +46,11 @@ def run_form(form: str, system: DiscreteSystem, u: Array, x0: Array | None, *, k
     whole = chunked if form == "chunked" else convolved
     if not keep or u.shape[-2] == 0:
         return whole(system, u, x0)
-    # The state before the last sample: that sample is one step of the recurrence.
-    before = whole(system, u[..., :-1, :], x0)
+    # The state before the last sample: that sample is one step of the recurrence, its output put where there is room.
+    before = whole(system, u[..., :-1, :], x0, room=1)
     last = run(system, u[..., -1:, :], before.final, keep=1)
-    return Run(np.concatenate([before.y, last.y], axis=-2), last.final, last.states)
+    before.y[..., -1:, :] = last.y
+    return Run(before.y, last.final, last.states)
 
 
 def best_block_length(system: DiscreteSystem) -> int:
@@ -91,14 +92,14 @@ def _bound_of_norm(m: Array) -> Array:
 # --------------------------------------------------------------- chunked
 
 
-def chunked(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
-    """Run blocks all at once; one small state passes between them."""
+def chunked(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0) -> Run:
+    """Run blocks all at once; one small state passes between them. y has ``room`` for samples at its end."""
     refuse_complex_on_pairs(system, u)
     start = np.zeros(system.state_size) if x0 is None else x0
     rows = math.prod(broadcast_batch(system, u, start))
     blocks = lane_blocks(system, rows, u.shape[-2])
-    done = None if blocks is None else _over_lanes(system, blocks, u, start)
-    return _by_products(system, u, x0) if done is None else done
+    done = None if blocks is None else _over_lanes(system, blocks, u, start, room)
+    return _by_products(system, u, x0, room) if done is None else done
 
 
 def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None:
@@ -108,22 +109,25 @@ def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None
     inputs and outputs.
     """
     lanes = as_lanes(system) if rows and length else None
-    if lanes is None or 2 * lanes.cost > product_cost(system, best_block_length(system)):
+    blocks = None if lanes is None else cut(lanes, rows, length)
+    if lanes is None or blocks is None:
         return None
-    return cut(lanes, rows, length)
+    passes = 1 if blocks.pieces == 1 else 2
+    return blocks if passes * lanes.cost <= product_cost(system, best_block_length(system)) else None
 
 
-def _over_lanes(system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array) -> Run | None:
+def _over_lanes(system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array, room: int) -> Run | None:
     """Blocks of time, or channels, eight at a time; None where powers of A grow over a block."""
-    lanes, y = as_lanes(system), output_like(system, u, x0)
+    lanes, y = as_lanes(system), output_like(system, u, x0, room)
     assert lanes is not None
+    told = y[..., : u.shape[-2], :]
     if blocks.pieces == 1:
-        final = run_lanes(system, lanes, u, x0, y)
+        final = run_lanes(system, lanes, u, x0, told)
     else:
         past = memory(system, blocks.length)
         if past is None:
             return None
-        final = run_lanes(system, lanes, u, x0, y, run_blocks, blocks=blocks, past=past)
+        final = run_lanes(system, lanes, u, x0, told, run_blocks, blocks=blocks, past=past)
     return Run(y, final, np.empty((*final.shape[:-1], 0, final.shape[-1]), final.dtype))
 
 
@@ -133,7 +137,7 @@ def product_cost(system: DiscreteSystem, M: int) -> float:
     return 4 + (0.5 if system.is_complex else 0.1) * (M * p * m + n * (p + m) + 2 * n * n / M)
 
 
-def _by_products(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
+def _by_products(system: DiscreteSystem, u: Array, x0: Array | None, room: int = 0) -> Run:
     """Run blocks of M samples, each from zero.
 
     Samples after the last whole block, and everything from the block with the first NaN or infinity on, run by the
@@ -142,19 +146,24 @@ def _by_products(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
     M = block_length(system)
     count = _finite_length(u) // M
     if count == 0 or M == 1:
-        return run(system, u, x0)
+        return _with_room(run(system, u, x0), room)
     parts = blocks(system, M)
     x0 = np.zeros(system.state_size) if x0 is None else x0
     batch = broadcast_batch(system, u, x0)
     state_type, out_type = state_and_output_types(system, u, x0)
     head = _in_blocks(u, count, M)
     x = _block_states(system, parts, head, x0, state_type)  # (..., count + 1, n)
-    y = np.empty((*batch, u.shape[-2], system.n_outputs), out_type)
+    y = np.empty((*batch, u.shape[-2] + room, system.n_outputs), out_type)
     answer = _seen(system, parts, x[..., :-1, :]) + head @ toeplitz(kernel(system, M)).swapaxes(-1, -2)
     y[..., : count * M, :] = answer.reshape(*answer.shape[:-2], count * M, system.n_outputs)
     rest = run(system, u[..., count * M :, :], x[..., -1, :])
-    y[..., count * M :, :] = rest.y
+    y[..., count * M : u.shape[-2], :] = rest.y
     return Run(y, rest.final, rest.states)
+
+
+def _with_room(run: Run, room: int) -> Run:
+    """The same with room at the end of y."""
+    return run._replace(y=np.concatenate([run.y, run.y[..., :room, :]], axis=-2)) if room else run
 
 
 def _finite_length(u: Array) -> int:
@@ -208,7 +217,7 @@ def _seen(system: DiscreteSystem, parts: Parts, x: Array) -> Array:
 # --------------------------------------------------------------- convolution
 
 
-def convolved(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
+def convolved(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0) -> Run:
     """Convolve with the kernel, add what the starting state does, and find the final state by blocks."""
     if not is_finite(u):
         raise ValueError(
@@ -217,7 +226,7 @@ def convolved(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
         )
     length = u.shape[-2]
     if length == 0:
-        return run(system, u, x0)
+        return _with_room(run(system, u, x0), room)
     refuse_complex_on_pairs(system, u)
     start = np.zeros(system.state_size) if x0 is None else x0
     batch = broadcast_batch(system, u, start)
@@ -227,7 +236,8 @@ def convolved(system: DiscreteSystem, u: Array, x0: Array | None) -> Run:
     if y.shape[:-2] != batch:  # a batch of states, all of them zero
         y = np.array(np.broadcast_to(y, (*batch, *y.shape[-2:])))
     y = y.astype(state_and_output_types(system, u, start)[1], copy=False)
-    return Run(y, _final_state(system, u, start), np.zeros((*y.shape[:-2], 0, system.state_size)))
+    run_all = Run(y, _final_state(system, u, start), np.zeros((*y.shape[:-2], 0, system.state_size)))
+    return _with_room(run_all, room)
 
 
 def _final_state(system: DiscreteSystem, u: Array, x0: Array) -> Array:

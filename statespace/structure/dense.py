@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,12 @@ class Dense(FrozenArrays):
         """Whether a real signal can give a complex one."""
         return self.matrix.dtype.kind == "c"
 
-    @property
+    @cached_property
     def poles(self) -> Array:
-        """Eigenvalues, (..., n): those that were given, or computed."""
+        """Eigenvalues, (..., n): those that were given, or computed once."""
         if self.known_poles is not None:
             return self.known_poles
-        return np.linalg.eigvals(balanced(self.matrix)[0]).astype(complex)
+        return frozen(np.linalg.eigvals(balanced(self.matrix)[0]).astype(complex))
 
     def resolvent(self, s: Array, b: Array) -> Array:
         """(s − A)⁻¹ b for s of shape (...) and b of shape (..., n, m)."""
