@@ -26,6 +26,7 @@ from statespace import cpu, scan
 from statespace.discretization import verbs
 from statespace.discretization.algebra import ELEMENTWISE, Factors
 from statespace.kernels import lifting, samples, vandermonde
+from statespace.scan import time_blocks
 from statespace.simulation import forms, irregular, run, streaming
 from statespace.systems import properties
 
@@ -258,6 +259,40 @@ def carries():
     yield "carry: final state without γ B u", answer(run, "_run_shifted", shifted_back), "goes_on"
 
 
+def lanes():
+    """Channels and blocks of time as lanes."""
+
+    def without_power(past, *_):
+        return past and past._replace(power=None if past.power is None else 0 * past.power)
+
+    def short(past, *_):
+        return past and past._replace(samples=past.samples if past.power is not None else past.samples // 4)
+
+    def late(power, which, v, x):
+        return power, which, np.roll(v, 1, axis=1), x
+
+    def half(part):
+        def change(found, system):
+            table = found.table.copy()
+            table[:, part] *= 0.5
+            ready = table[:1] if found.shared else np.repeat(table[:1], 8, axis=1)
+            return found._replace(table=table, ready=ready)
+
+        return change
+
+    near = "lanes"
+    yield "lanes: A^S left out", answer(time_blocks, "memory", without_power), near
+    yield "lanes: a quarter of the memory", answer(time_blocks, "memory", short), near
+    yield "lanes: carried a block late", arguments(cpu, "carry", late), near
+    yield "lanes: transposed A^S", arguments(cpu, "carry", lambda a, *rest: (a.swapaxes(1, 2).copy(), *rest)), near
+    yield "lanes: half of c in a cascade", answer(scan.lanes, "_cascade", half(slice(5, None, 8))), near
+    yield "lanes: half of d in a cascade", answer(scan.lanes, "_cascade", half(slice(7, None, 8))), near
+    yield "lanes: half of a in modes", answer(scan.lanes, "_diagonal", half(0)), near
+    yield "lanes: half of D of modes", answer(scan.lanes, "_diagonal", half(-1)), near
+    yield "lanes: columns of A left out", answer(scan.lanes, "_ends", lambda ends, *_: np.maximum(ends - 1, 0)), near
+    yield "lanes: blocks a sample late", arguments(time_blocks, "_cut_up", lambda p, b: (p, b + (b > 0))), near
+
+
 def first_samples():
     def first(factor):
         def change(h, *_):
@@ -364,7 +399,14 @@ def main(words):
     )
     hypothesis.settings.load_profile("mutants")
     found, start, alive = list(laws()), time.perf_counter(), []
-    mutants = [("(unbroken)", contextlib.nullcontext, "."), *table(), *discretization(), *engines(), *carries()]
+    mutants = [
+        ("(unbroken)", contextlib.nullcontext, "."),
+        *table(),
+        *discretization(),
+        *engines(),
+        *carries(),
+        *lanes(),
+    ]
     mutants += [*first_samples(), *dtypes()]
     for name, mutant, near in mutants:
         if words and not any(word in name for word in words):

@@ -48,6 +48,7 @@ UNEVEN = ss.ContinuousSystem(JORDAN.A, JORDAN.B, [[[1.0, 0.0]], [[1.0, 1.0]]])
 SLOW = (1e-8 * np.ones(1), np.poly(np.linspace(0.98, 0.995, 6)))
 RING = np.roots(np.random.default_rng(0).normal(size=61))
 U = np.ones(4)
+LONG = ss.from_sos(np.array([[0.1, 0.2, 0.1, 1.0, -0.5, 0.25]]), dt=1.0)
 DECAY = 0.5 ** np.arange(20.0)
 NOISY = 0.9 ** np.arange(200.0) + 1e-3 * np.random.default_rng(0).normal(size=200)
 BENT = np.append(DECAY, 0.1)  # its last sample does not follow
@@ -135,7 +136,15 @@ def junk():
 
 
 # (what is called, the type, the text)
+def with_threads(value):
+    with mock.patch.dict("os.environ", {"STATESPACE_THREADS": value}):
+        ss.filter(LONG, np.ones((64, 20_000)), axis=1)
+
+
 CASES = [
+    # ---- threads
+    (lambda: with_threads("two"), RuntimeError, r"^STATESPACE_THREADS must be a number of threads, 1 or more, got 'two'"),
+    (lambda: with_threads("0"), RuntimeError, r"^STATESPACE_THREADS must be a number of threads, 1 or more, got '0'"),
     # ---- construction
     (lambda: continuous(a=[[1.0, 2.0]]), V, r"^A must be square, \(\.\.\., n, n\), got A\.shape=\(1, 2\)"),
     (lambda: continuous(a=-1.0), V, r"A must be square.*got A\.shape=\(\)"),

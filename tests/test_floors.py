@@ -28,6 +28,7 @@ ONLY = {"numba": {"cpu"}, "llvmlite": {"cpu"}, "cupy": {"gpu"}}
 STANDARD = {
     "__future__",
     "collections",
+    "concurrent",
     "dataclasses",
     "functools",
     "html",
@@ -41,6 +42,7 @@ STANDARD = {
     "re",
     "sys",
     "textwrap",
+    "time",
     "typing",
     "warnings",
     "zipfile",

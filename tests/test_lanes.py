@@ -75,7 +75,8 @@ def test_blocks_of_time_are_the_recurrence(name, rows, length):
 def test_long_signals_are_cut_into_blocks(system, forgets):
     u = noise(300_000)
     blocks = forms.lane_blocks(system, 1, len(u))
-    assert (blocks.pieces, blocks.length % 16) == (64, 8)
+    assert blocks == (64, len(u) // 64)
+    assert forms.lane_blocks(system, 1, 2**20) == (64, 2**14 - 1)  # no multiple of 256
     assert (scan.memory(system, blocks.length).power is None) == forgets
     said = ss.explain(system, u)
     assert (said.form, said.block) == ("chunked", blocks.length)
@@ -417,8 +418,8 @@ def test_one_shot_runs_ask_what_costs_least(monkeypatch):
 
 def test_channels_are_lanes_without_being_cut():
     pairs = ss.discretize(ss.hippo.s4d_lin(16), 0.1)
-    assert forms.lane_blocks(pairs, 8, 1000) == (1, 1000)
-    said = ss.explain(pairs, np.ones((8, 1000, 1)))
+    assert forms.lane_blocks(pairs, 8, 10_000) == (1, 10_000)
+    said = ss.explain(pairs, np.ones((8, 10_000, 1)))
     assert (said.form, said.block) == ("chunked", None)
-    u = noise(8, 1000, 1)
+    u = noise(8, 10_000, 1)
     assert relative(ss.simulate(pairs, u).y, ss.simulate(pairs, u, form="recurrent").y) < 1e-13

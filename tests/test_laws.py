@@ -16,6 +16,7 @@ import statespace as ss
 from gallery import METHODS, exact, exponential, interval, kernel
 from statespace import scan
 from statespace.discretization.names import as_method
+from statespace.scan import time_blocks
 from statespace.testing import strategies
 from statespace.testing.bounds import block_bound, convolution_bound, memory, output_bound
 from statespace.testing.margin import compare
@@ -100,6 +101,28 @@ def test_forms_agree_over_blocks(run, data):
     system, u = run
     margin = ss.testing.assert_forms_agree(system, u, x0=data.draw(states(system)))
     record("forms over blocks", margin)
+
+
+@given(runs(strategies.systems("discrete"), length=300), st.data())
+def test_lanes_agree(run, data):
+    """Channels as lanes, and eight blocks of 32 as lanes, with what they remember or what is carried."""
+    system, u = run
+    lanes = scan.as_lanes(system)
+    assume(lanes is not None)
+    x0 = data.draw(states(system))
+    start = np.zeros(system.state_size) if x0 is None else x0
+    one = ss.simulate(system, u, x0=x0, form="recurrent").y.reshape(len(u), -1)
+    blocks, past = time_blocks.Blocks(8, 32), time_blocks.memory(system, 32)
+    ways = {"channels": {}}
+    if past is not None:
+        ways["blocks"] = {"run": scan.run_blocks, "blocks": blocks, "past": past}
+    bound = output_bound(system, u, x0) + block_bound(system, u, 32)
+    for name, how in ways.items():
+        signals = np.stack([0 * u, u, u[::-1]])
+        y = scan.output_like(system, signals, start)
+        scan.run_lanes(system, lanes, signals, start, y, **how)
+        sides = {name: y[1], "recurrent": one}
+        record(f"lanes, {name}", compare(name, sides, bound, memory(system, len(u)), system=system, u=u, x0=x0))
 
 
 @given(runs(strategies.systems("discrete", structure="pairs"), length=100), st.data())

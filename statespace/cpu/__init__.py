@@ -9,7 +9,7 @@ from statespace.cpu.delay import delay_steps
 from statespace.cpu.dense import complex_dense_steps, dense_lanes, dense_steps, tiled
 from statespace.cpu.diagonal import affine_steps, diagonal_lanes, diagonal_steps, pair_lanes, pair_steps
 from statespace.cpu.irregular import indexed_steps, varied_steps
-from statespace.cpu.lanes import carry
+from statespace.cpu.lanes import carry, reach_lanes
 from statespace.cpu.low_rank import low_rank_steps
 from statespace.cpu.powers import powers
 from statespace.cpu.simd import LANES
@@ -32,6 +32,7 @@ __all__ = [
     "pair_lanes",
     "pair_steps",
     "powers",
+    "reach_lanes",
     "share",
     "thread_count",
     "tiled",

@@ -19,7 +19,7 @@ def thread_count() -> int:
     asked = os.environ.get("STATESPACE_THREADS", "")
     if asked:
         if not asked.isdigit() or int(asked) < 1:
-            raise ValueError(f"STATESPACE_THREADS must be a number of threads, 1 or more, got {asked!r}")
+            raise RuntimeError(f"STATESPACE_THREADS must be a number of threads, 1 or more, got {asked!r}")
         return int(asked)
     available = getattr(os, "sched_getaffinity", None)  # macOS and Windows have none
     return len(available(0)) if available else os.cpu_count() or 1

@@ -1,12 +1,12 @@
 """Time blocks: one long signal as many lanes, the lift over S samples with a carry of one state.
 
-    v_j = what the last K samples of block j make from zero        all blocks at once
-    x_{j+1} = A^S x_j + v_j                                          one small state from block to block
-    y of block j by the recurrence from x_j                          all blocks at once
+    v_j = Σ A^{K−1−k} B u_k  over the last K samples of block j         all blocks at once
+    x_{j+1} = A^S x_j + v_j                                            one small state from block to block
+    y of block j by the recurrence from x_j                            all blocks at once
 
-K is where a state is forgotten: what it leaves after K samples is below 1e-21 of what it was. A system that forgets
-within a block reads few samples twice; one that does not, reads all of them twice. Nothing is added to an output
-afterwards, so that each is the recurrence's own, from a start that agrees to rounding.
+K is where a state is forgotten: what it leaves after K samples is below 1e-21 of what it was, and A^S x_j with it. A
+system that forgets within a block reads few samples twice; one that does not, K = S, all of them. Nothing is added to
+an output afterwards, so that each is the recurrence's own, from a start that agrees to rounding.
 """
 
 from __future__ import annotations
@@ -18,14 +18,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from statespace.arrays import Array, is_finite
-from statespace.scan.lanes import Lanes, Placed, as_lanes, do, lane_by_lane, run_rows, side_by_side, task_of
+from statespace.scan.lanes import (
+    Lanes,
+    Placed,
+    Task,
+    as_lanes,
+    do,
+    into_lanes,
+    lane_by_lane,
+    run_rows,
+    side_by_side,
+    task_of,
+)
+from statespace.scan.recurrence import run
 from statespace.structure import Dense
 from statespace.structure.matrices import balanced
 
 _FORGOTTEN = 2.0**-70
 _AIM = 2.0**-80
 _BOUNDED = 10.0
-_SHORTEST = 64  # samples of a block
+_SHORTEST, _LONGEST = 64, 2**16  # samples of a block
 
 
 class Blocks(NamedTuple):
@@ -36,23 +48,24 @@ class Blocks(NamedTuple):
 
 
 def cut(lanes: Lanes, rows: int, length: int) -> Blocks | None:
-    """Eight groups of lanes at least, and more for a wide state: A^S costs its size times S samples.
+    """Eight groups of lanes at least; more for a wide state, as A^S costs its size times S samples, and for long rows.
 
     Eight rows or more are lanes themselves, unless each needs a matrix of its own. None where there is too little.
     """
     if rows >= 8 and not (lanes.shared and len(lanes.table) > 1):
         return Blocks(1, length)
-    count = min(8 * -(-max(8, lanes.size) // rows), length // _SHORTEST // 8 * 8)
-    eights = length // max(count, 1) // 8
-    samples = 8 * (eights - (eights % 2 == 0))  # starts a power of two apart would meet in the cache
-    return Blocks(count, samples) if count else None
+    least = max(8 * -(-max(8, lanes.size) // rows), 8 * (length // (8 * _LONGEST)))
+    count = min(least, length // _SHORTEST // 8 * 8)
+    samples = length // max(count, 1)
+    return Blocks(count, samples - (samples % 256 == 0)) if count else None  # or they would meet in the cache
 
 
 class Memory(NamedTuple):
-    """How long a state is remembered."""
+    """How long a state is remembered, and what it remembers."""
 
     samples: int  # K, at most S
-    power: Array | None  # A^S of each system, (systems, size, size), where K = S; None where nothing is carried
+    power: Array | None  # A^S of each system, transposed, where K = S; None where nothing is carried
+    reach: Array  # A^{K−1−k} B of each system, (systems, K·m·width), the size of a state rounded up to eights
 
 
 @lru_cache(maxsize=32)
@@ -74,10 +87,23 @@ def memory(system: Any, S: int) -> Memory | None:
         w, done = unforced(lanes, which, w, stop - done), stop
         size = np.abs(w)
         if first <= done < S and np.all(size <= _FORGOTTEN * peak):
-            return Memory(done, None)
+            return Memory(done, None, _reach(system, lanes, done))
         peak = np.fmax(peak, size)
-    power = np.ascontiguousarray(w.reshape(systems, n, n).swapaxes(1, 2))
-    return Memory(S, power) if np.all(np.isfinite(w)) and _is_bounded(system, peak) else None
+    power = w.reshape(systems, n, n)  # one row for each unit state
+    bounded = np.all(np.isfinite(w)) and _is_bounded(system, peak)
+    return Memory(S, power, _reach(system, lanes, S)) if bounded else None
+
+
+def _reach(system: Any, lanes: Lanes, K: int) -> Array:
+    """States after an impulse at each input, the latest first, as `reach_lanes` reads them."""
+    m, ones, systems = lanes.inputs, (1,) * len(system.batch_shape), len(lanes.table)
+    impulses = np.eye(m).reshape(m, *ones, 1, m) * (np.arange(K) == 0)[:, None]
+    driven = run(system, np.broadcast_to(impulses, (m, *system.batch_shape, K, m)), keep=K)
+    x = np.concatenate([driven.states[..., 1:, :], driven.final[..., None, :]], axis=-2)  # (m, ..., K, n)
+    w = into_lanes(lanes, x.reshape(-1, x.shape[-1])).reshape(m, systems, K, lanes.size)
+    table = np.zeros((systems, K, m, -(-lanes.size // 8) * 8))
+    table[..., : lanes.size] = w[:, :, ::-1].transpose(1, 2, 0, 3)
+    return table.reshape(systems, -1)
 
 
 def _is_bounded(system: Any, peak: Array) -> bool:
@@ -111,8 +137,8 @@ def run_blocks(
     B, S = blocks
     if B == 1:
         return run_rows(lanes, which, source, target, w, count=count)
-    run = _forgetful if past.power is None else _remembering
-    ends = run(lanes, which, source, target, w, blocks, past)
+    over = _forgetful if past.power is None else _remembering
+    ends = over(lanes, which, source, target, w, blocks, past)
     after = run_rows(lanes, which, source, target, ends[:, -1], begin=B * S, count=count - B * S)
     if not is_finite(ends):
         for r in np.flatnonzero(~np.isfinite(ends).all(axis=(1, 2))):
@@ -126,13 +152,13 @@ def _forgetful(
     """A block starts from what the K samples before it make: each group runs those and its own, in one go."""
     (B, S), K = blocks, past.samples
     begins = S * np.arange(B)
-    x = np.zeros((len(w) * B // 8, lanes.size * 8))
-    systems = which.repeat(B).reshape(-1, 8)
-    recall = task_of(lanes, systems, x, _cut_up(source, np.maximum(begins - K, 0)), None, K)
-    go_on = task_of(lanes, systems, x, _cut_up(source, begins), _cut_up(target, begins), S)
+    x = np.empty((len(w) * B // 8, lanes.size * 8))
+    recall, made = _recall(lanes, which, _cut_up(source, np.maximum(begins - K, 0)), past, B)
+    go_on = task_of(lanes, which.repeat(B).reshape(-1, 8), x, _cut_up(source, begins), _cut_up(target, begins), S)
 
     def task(first: int, last: int) -> None:
         recall(first, last)
+        x[first:last] = made[first:last, : x.shape[1]]
         for g in range(first, last):
             if g % (B // 8) == 0:  # its first lane begins the row
                 x[g, ::8] = w[g // (B // 8)]
@@ -145,20 +171,30 @@ def _forgetful(
 def _remembering(
     lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, blocks: Blocks, past: Memory
 ) -> Array:
-    """All blocks from zero, x_{j+1} = A^S x_j + v_j, and all blocks from there."""
+    """What all blocks make from zero, x_{j+1} = A^S x_j + v_j, and all blocks from there."""
     from statespace.cpu import carry
 
     assert past.power is not None
     (B, S), shape = blocks, (len(w), blocks.pieces, lanes.size)
-    x = np.zeros((len(w) * B // 8, lanes.size * 8))
     systems, heard = which.repeat(B).reshape(-1, 8), _cut_up(source, S * np.arange(B))
-    do(task_of(lanes, systems, x, heard, None, S), lanes, len(x), S, share_of_work=0.5)
+    recall, made = _recall(lanes, which, heard, past, B)
+    do(recall, lanes, len(made), S, share_of_work=0.3)
     starts = np.empty((len(w), B + 1, lanes.size))
     starts[:, 0] = w
-    carry(past.power, which, lane_by_lane(x).reshape(shape), starts)
+    carry(past.power, which, lane_by_lane(made)[..., : lanes.size].reshape(shape), starts)
     x = side_by_side(starts[:, :-1].reshape(-1, 8, lanes.size))
     do(task_of(lanes, systems, x, heard, _cut_up(target, S * np.arange(B)), S), lanes, len(x), S)
     return lane_by_lane(x).reshape(shape)
+
+
+def _recall(lanes: Lanes, which: Array, heard: Placed, past: Memory, B: int) -> tuple[Task, Array]:
+    """What finds the states that K samples make from zero, and where it leaves them, (groups, width·8)."""
+    from statespace.cpu import reach_lanes
+
+    width = -(-lanes.size // 8) * 8
+    systems, made = which.repeat(B // 8), np.empty((len(heard.rows), width * 8))
+    rest = (past.reach, systems, (width, lanes.inputs), made, heard.rows, heard.steps, past.samples, heard.like)
+    return lambda first, last: reach_lanes(first, last, *rest), made
 
 
 def _cut_up(place: Placed, begins: Array) -> Placed:

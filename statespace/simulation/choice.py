@@ -5,9 +5,9 @@ In complex arithmetic a product of matrices takes five times as long, a transfor
 
     recurrent      samples · rows · step                                  step = fixed + each · products
                    cascades: eight rows at once, samples · rows · lane
-    chunked        0.1 ms + samples · rows · lane · (1.5 in blocks of time, 1 for eight rows or more)       over lanes
+    chunked        0.1 ms + samples · rows · (lane + 0.5 + 0.03 n m in blocks of time)                       over lanes
                    0.6 ms + systems · M (n + m) · step                                                      by products
-                   + samples · rows · (4 + 0.1 · (M p m + n (p + m) + 2 n²/M))
+                   + samples · rows · (16 + 0.08 · (M p m + n (p + m) + 2 n²/M))
     convolution    0.6 ms + systems · samples · m (step + 15 p)                          the kernel, once a system
                    + samples · rows · (12 + 15 (p + m) + 0.1 · n (m + 2 n/M))            transforms, final state
 
@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, check_choice
-from statespace.scan import Run, as_lanes, broadcast_batch, memory, run
-from statespace.simulation.forms import best_block_length, block_length, lane_blocks, product_cost, run_form
+from statespace.scan import Run, broadcast_batch, memory, run
+from statespace.simulation.forms import best_block_length, block_length, lane_blocks, lane_cost, product_cost, run_form
 from statespace.structure import Cascade, DelayLine, Diagonal, DiagonalPlusLowRank
 from statespace.systems import DiscreteSystem
 
@@ -123,23 +123,17 @@ def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = No
     per_row = 12 + transform * (p + m) + product * n * (m + 2 * n / M)
     one_by_one = length * rows * step
     if rows >= 8 and isinstance(system.A, Cascade) and not system.is_complex:
-        one_by_one = length * rows * _lane(system)
+        one_by_one = length * rows * lane_cost(system, None)
     if lanes is None:
         chunks = _SETUP + unit_runs + length * rows * product_cost(system, M)
     else:
-        chunks = _CALLS + length * rows * _lane(system) * (1.0 if lanes.pieces == 1 else 1.5)
+        chunks = _CALLS + length * rows * lane_cost(system, lanes)
     time = {
         "recurrent": one_by_one,
         "chunked": chunks,
         "convolution": _SETUP + length * (systems * m * (step + transform * p) + rows * per_row),
     }
     return {name: 1e-9 * value for name, value in time.items()}
-
-
-def _lane(system: DiscreteSystem) -> float:
-    """One sample of one of eight lanes in ns."""
-    lanes = as_lanes(system)
-    return lanes.cost if lanes else 0.0
 
 
 def _step(system: DiscreteSystem) -> float:

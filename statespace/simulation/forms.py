@@ -105,15 +105,21 @@ def chunked(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0
 def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None:
     """Blocks that are lanes of the recurrence, or None where products cost less, or there is no loop over lanes.
 
-    Lanes read a signal twice at most. Products of M samples at once make fewer of them for a wide state with few
-    inputs and outputs.
+    Matrix products of M samples at once are fewer for a wide state with few inputs and outputs.
     """
     lanes = as_lanes(system) if rows and length else None
     blocks = None if lanes is None else cut(lanes, rows, length)
     if lanes is None or blocks is None:
         return None
-    passes = 1 if blocks.pieces == 1 else 2
-    return blocks if passes * lanes.cost <= product_cost(system, best_block_length(system)) else None
+    return blocks if lane_cost(system, blocks) <= product_cost(system, best_block_length(system)) else None
+
+
+def lane_cost(system: DiscreteSystem, blocks: Blocks | None) -> float:
+    """Time in ns of a sample of one of eight lanes; blocks of time are read twice."""
+    lanes = as_lanes(system)
+    assert lanes is not None
+    again = 0.5 + 0.03 * lanes.size * lanes.inputs if blocks and blocks.pieces > 1 else 0.0
+    return lanes.cost + again
 
 
 def _over_lanes(system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array, room: int) -> Run | None:
@@ -134,7 +140,7 @@ def _over_lanes(system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array, roo
 def product_cost(system: DiscreteSystem, M: int) -> float:
     """Time in ns of a sample in blocks of M by matrix products; see `statespace.simulation.choice`."""
     n, m, p = system.n_states, system.n_inputs, system.n_outputs
-    return 4 + (0.5 if system.is_complex else 0.1) * (M * p * m + n * (p + m) + 2 * n * n / M)
+    return 16 + (0.5 if system.is_complex else 0.08) * (M * p * m + n * (p + m) + 2 * n * n / M)
 
 
 def _by_products(system: DiscreteSystem, u: Array, x0: Array | None, room: int = 0) -> Run:
