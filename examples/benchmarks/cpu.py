@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any, NamedTuple
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin for a while after a product, in whoever's time
+
 import numpy as np
 from scipy import signal
 

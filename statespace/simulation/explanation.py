@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import check_choice
-from statespace.discretization.verbs import with_shift
 from statespace.scan import broadcast_batch, state_and_output_types
 from statespace.simulation.choice import FORMS, Explanation, choose
 from statespace.simulation.forms import block_length, lane_blocks
 from statespace.simulation.grids import as_grid
-from statespace.simulation.irregular import HOLDS
+from statespace.simulation.irregular import HOLDS, on_a_grid
 from statespace.simulation.run import as_input, discrete_grid, refuse_uneven
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
@@ -82,7 +81,7 @@ def explain(
         if grid.dt is None:
             refuse_uneven(form)
             return Explanation("recurrent", "the grid is uneven, so there is no kernel", {}, None, state, output)
-        digital, _ = with_shift(system, grid.dt, HOLDS[hold])
+        digital, _ = on_a_grid(system, grid.dt, hold)
     rows = int(np.prod(np.broadcast_shapes(batch, digital.batch_shape)))
     chosen, why, estimates = choose(digital, signal.shape[-2], rows, form)
     block = _block(digital, rows, signal.shape[-2]) if chosen == "chunked" else None

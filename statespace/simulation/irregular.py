@@ -9,6 +9,7 @@ steps, see `statespace.cpu.varied_steps`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,11 +19,12 @@ from statespace.discretization.algebra import MATRICES
 from statespace.discretization.low_rank import no_exponential
 from statespace.discretization.names import Rule
 from statespace.discretization.rules import FirstOrderHold, ZeroOrderHold
+from statespace.discretization.verbs import with_shift
 from statespace.scan import broadcast_batch, flat, refuse_complex_on_pairs, state_and_output_types, systems_of_rows
 from statespace.simulation.grids import distinct_steps
 from statespace.structure import Diagonal, DiagonalPlusLowRank
 from statespace.structure.matrices import balanced, norm1
-from statespace.systems import ContinuousSystem
+from statespace.systems import ContinuousSystem, DiscreteSystem
 
 # Walks the stamps of a part: (part of the steps, u, x updated, trace filled)
 Advance: TypeAlias = Callable[[slice, Array, Array, Array], None]
@@ -142,3 +144,13 @@ def _tables(m: Array, system: ContinuousSystem, dtype: Any) -> Array:
 
 
 HOLDS: dict[str, Rule] = {"zoh": ZeroOrderHold(), "foh": FirstOrderHold()}
+
+
+def on_a_grid(system: ContinuousSystem, step: Array, hold: str) -> tuple[DiscreteSystem, Array]:
+    """The discrete system of an even grid, and its γ B. The last few are kept, with what was worked out for them."""
+    return with_shift(system, step, HOLDS[hold]) if step.ndim else _kept(system, float(step), hold)
+
+
+@lru_cache(maxsize=16)
+def _kept(system: ContinuousSystem, step: float, hold: str) -> tuple[DiscreteSystem, Array]:
+    return with_shift(system, np.asarray(step), HOLDS[hold])

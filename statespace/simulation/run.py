@@ -8,12 +8,11 @@ from typing import Any, Never, TypeAlias
 import numpy as np
 
 from statespace.arrays import Array, as_signal, as_step, check_choice, is_finite, same_step, shorten
-from statespace.discretization.verbs import with_shift
 from statespace.scan import as_state, broadcast_batch
 from statespace.simulation.choice import FORMS, choose
 from statespace.simulation.forms import run_form
 from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
-from statespace.simulation.irregular import HOLDS, run_irregular
+from statespace.simulation.irregular import HOLDS, on_a_grid, run_irregular
 from statespace.simulation.response import Response
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
@@ -222,7 +221,7 @@ def _continuous(
 
         return system, uneven
 
-    digital, shift = with_shift(system, grid.dt, rule)
+    digital, shift = on_a_grid(system, grid.dt, hold)
     shift = shift.swapaxes(-1, -2)
     rows = int(np.prod(np.broadcast_shapes(batch, digital.batch_shape)))
     chosen, *_ = choose(digital, grid.t.shape[-1], rows, form)
