@@ -100,6 +100,37 @@ def test_memory_is_where_the_states_are_forgotten():
     assert scan.memory(BAND, 1000).samples == 1000
 
 
+@pytest.mark.parametrize("n", range(3, 33))
+def test_columns_of_every_row_count(n):
+    """Rows were taken eight at a time with the columns of the lower four: a companion matrix lost its last one."""
+    rng = np.random.default_rng(n)
+    companion = np.eye(n, k=-1)
+    companion[0, [0, -1]] = 0.1, 0.5
+    sparse = np.where(rng.uniform(size=(n, n)) < 0.1, rng.normal(size=(n, n)), 0.0)
+    for a in (companion, companion.T, sparse, np.diag(rng.uniform(size=n))[::-1]):
+        a = 0.9 * a / max(np.abs(np.linalg.eigvals(a)).max(), 1.0)
+        system = ss.DiscreteSystem(a, rng.normal(size=(n, 1)), rng.normal(size=(1, n)), dt=1.0)
+        u = noise(9, 1500, 1)
+        wanted = scan.run(system, u)
+        for y, final in (over_lanes(system, u), over_lanes(system, u, blocks=Blocks(16, 90))):
+            assert relative(y, wanted.y) < 1e-13
+            assert relative(final, wanted.final) < 1e-13
+
+
+@pytest.mark.parametrize("turns", [(3, 7), (1, 2), (10, 20)])
+def test_powers_are_looked_at_in_many_places(turns):
+    """Powers of this one are near 0 at S/4 and at S, and reach 1e6 between: 1e-2 of the output was wrong."""
+    S = 4687
+    poles = (1 - 1e-5) * np.exp(4j * np.pi * np.array(turns) / S)
+    a = np.eye(4, k=-1)
+    a[0] = -np.poly(np.concatenate([poles, poles.conj()])).real[1:]
+    companion = ss.DiscreteSystem(a, np.eye(4, 1), [[0, 0, 0, 1.0]], dt=1.0)
+    assert scan.memory(companion, S) is None
+    u = noise(300_000)
+    assert ss.explain(companion, u).form == "recurrent"
+    assert ss.explain(companion, u, form="chunked").block == forms.block_length(companion)
+
+
 def test_powers_that_grow_are_not_carried():
     """The companion matrix of poles 0.99999 e^{±0.01j}: 64 blocks with one error in A^S were 1e-10 off."""
     companion = ss.DiscreteSystem([[2 * 0.99999 * np.cos(0.01), -(0.99999**2)], [1, 0]], [[1], [0]], [[1, 0]], dt=1.0)
@@ -146,6 +177,7 @@ def test_a_block_triangular_matrix_takes_half_the_products():
     a = np.abs(np.asarray(digital.A))
     assert np.array_equal(_ends(a, 1), [4, 6])
     assert np.array_equal(_ends(np.zeros((4, 4)), 2), [0, 4])
+    assert np.array_equal(_ends(np.eye(12)[:, ::-1], 1), [12, 12, 12, 12])  # columns of those above as well
     u = noise(3000)
     y, _ = over_lanes(digital, u[:, None], blocks=Blocks(16, 184))
     assert relative(y[:, 0], ss.filter(digital, u, state="zero")[0]) < 1e-14

@@ -80,9 +80,9 @@ def _dense(system: Any) -> Lanes:
 
 
 def _ends(a: Array, p: int) -> Array:
-    """Columns of A up to the last that is not zero, for each four rows of [A; C]; C is taken as full."""
+    """Columns up to the last that is not zero in four rows of [A; C] or in those above; C is taken as full."""
     n = len(a)
-    last = np.where(a > 0, np.arange(1, n + 1), 0).max(axis=1, initial=0)
+    last = np.maximum.accumulate(np.where(a > 0, np.arange(1, n + 1), 0).max(axis=1, initial=0))
     rows = np.concatenate([last, np.full(p, n), np.zeros(-(n + p) % 4, np.int64)])
     return rows.reshape(-1, 4).max(axis=1)
 

@@ -13,7 +13,8 @@ In complex arithmetic a product of matrices takes five times as long, a transfor
 
 ``form="auto"`` takes the recurrence, unless chunks cost less than half of it and the system is stable; M is short
 enough that powers of A stay bounded over a block. It never convolves by itself: an FFT knows an output to rounding of
-the largest, the others each to its own, which counts where a signal dies away. The number of threads does not enter.
+the largest, the recurrence each to its own, blocks of time to 1e-21 of what came before, which counts where a signal
+dies away. The number of threads does not enter.
 """
 
 from __future__ import annotations
@@ -26,8 +27,16 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, check_choice
-from statespace.scan import Run, broadcast_batch, memory, run
-from statespace.simulation.forms import best_block_length, block_length, lane_blocks, lane_cost, product_cost, run_form
+from statespace.scan import Run, broadcast_batch, run
+from statespace.simulation.forms import (
+    best_block_length,
+    block_length,
+    blocks_that_run,
+    lane_blocks,
+    lane_cost,
+    product_cost,
+    run_form,
+)
 from statespace.structure import Cascade, DelayLine, Diagonal, DiagonalPlusLowRank
 from statespace.systems import DiscreteSystem
 
@@ -90,8 +99,7 @@ def choose(system: DiscreteSystem, length: int, rows: int, form: str) -> tuple[s
         return "recurrent", "chunks do not cost less than half of it", estimates
     if not np.all(system.is_stable):
         return "recurrent", "chunks would cost less, but the system is not stable", estimates
-    lanes = lane_blocks(system, rows, length)
-    if lanes and (lanes.pieces == 1 or memory(system, lanes.length)):
+    if blocks_that_run(system, rows, length):
         return "chunked", f"it costs {estimates['chunked'] / estimates['recurrent']:.2g} of the recurrence", estimates
     estimates = costs(system, length, rows, block_length(system))
     if 2 * estimates["chunked"] > estimates["recurrent"]:

@@ -9,7 +9,7 @@ import numpy as np
 from statespace.arrays import check_choice
 from statespace.scan import broadcast_batch, state_and_output_types
 from statespace.simulation.choice import FORMS, Explanation, choose
-from statespace.simulation.forms import block_length, lane_blocks
+from statespace.simulation.forms import block_length, blocks_that_run
 from statespace.simulation.grids import as_grid
 from statespace.simulation.irregular import HOLDS, on_a_grid
 from statespace.simulation.run import as_input, discrete_grid, refuse_uneven
@@ -90,7 +90,7 @@ def explain(
 
 def _block(system: DiscreteSystem, rows: int, length: int) -> int | None:
     """Samples of a block; None where channels are lanes and time is not cut."""
-    blocks = lane_blocks(system, rows, length)
+    blocks = blocks_that_run(system, rows, length)
     if blocks is None:
         return block_length(system)
     return blocks.length if blocks.pieces > 1 else None

@@ -114,6 +114,12 @@ def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None
     return blocks if lane_cost(system, blocks) <= product_cost(system, best_block_length(system)) else None
 
 
+def blocks_that_run(system: DiscreteSystem, rows: int, length: int) -> Blocks | None:
+    """The same, or None where powers of A grow within a block as well."""
+    blocks = lane_blocks(system, rows, length)
+    return blocks if blocks and (blocks.pieces == 1 or memory(system, blocks.length)) else None
+
+
 def lane_cost(system: DiscreteSystem, blocks: Blocks | None) -> float:
     """Time in ns of a sample of one of eight lanes; blocks of time are read twice."""
     lanes = as_lanes(system)
