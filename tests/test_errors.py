@@ -20,6 +20,7 @@ import pytest
 from scipy import signal
 
 import statespace as ss
+from statespace.cpu import share
 
 SPRING = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
 MIMO = ss.ContinuousSystem(np.diag([-1.0, -2.0, -3.0]), np.ones((3, 2)), np.ones((3, 3)))
@@ -144,6 +145,8 @@ def with_threads(value):
 CASES = [
     # ---- threads
     (lambda: with_threads("two"), RuntimeError, r"^STATESPACE_THREADS must be a number of threads, 1 or .*got 'two'"),
+    (lambda: with_threads("²"), RuntimeError, r"^STATESPACE_THREADS must be a number of threads, 1 or more, got '²'"),
+    (lambda: share([].index, 1), V, r"^0 is not in list"),
     (lambda: with_threads("0"), RuntimeError, r"^STATESPACE_THREADS must be a number of threads, 1 or more, got '0'"),
     # ---- construction
     (lambda: continuous(a=[[1.0, 2.0]]), V, r"^A must be square, \(\.\.\., n, n\), got A\.shape=\(1, 2\)"),

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -176,7 +177,7 @@ def test_a_block_triangular_matrix_takes_half_the_products():
     digital = ss.discretize(ss.from_zpk([], [-1 + 2j, -1 - 2j, -3 + 1j, -3 - 1j, -0.5, -2.0], 2.0), 0.1, "foh")
     a = np.abs(np.asarray(digital.A))
     assert np.array_equal(_ends(a, 1), [4, 6])
-    assert np.array_equal(_ends(np.zeros((4, 4)), 2), [0, 4])
+    assert np.array_equal(_ends(np.zeros((8, 8)), 2), [4, 8, 8])
     assert np.array_equal(_ends(np.eye(12)[:, ::-1], 1), [12, 12, 12, 12])  # columns of those above as well
     u = noise(3000)
     y, _ = over_lanes(digital, u[:, None], blocks=Blocks(16, 184))
@@ -346,6 +347,78 @@ def test_every_task_is_done_once(monkeypatch, threads, count):
     assert sorted(done) == list(range(count))
 
 
+def test_nan_stays_in_a_state_that_forgets_at_once():
+    """Columns of zeros were left out, and with them 0·NaN: 3 samples were NaN, 99,900 in the recurrence."""
+    a, b = np.zeros((16, 16)), np.zeros((16, 1))
+    a[8:, :8], b[[0, 8]] = 0.5 * np.eye(8), 1.0
+    system = ss.DiscreteSystem(a, b, np.ones((1, 16)), dt=1.0)
+    u = noise(100_000)
+    u[100] = np.nan
+    assert np.array_equal(np.isnan(ss.filter(system, u)), np.isnan(ss.filter(system, u, state="zero")[0]))
+
+
+def test_a_section_that_hardly_hears():
+    """b of 1e-309 was divided by: not finite. Such a cascade runs number by number."""
+    gone = np.exp(-700.0)
+    system = ss.from_zpk([0.5, 0.2, gone / 2], [0.9, 0.8, gone], 1.0, dt=1.0)
+    assert scan.as_lanes(system) is None
+    u = noise(20_000)
+    assert relative(ss.filter(system, u), ss.filter(ss.from_zpk([0.5, 0.2], [0.9, 0.8], 1.0, dt=1.0), u)) < 1e-14
+
+
+INTERRUPTED = """
+import os, signal, time
+import numpy as np, statespace as ss
+os.environ["STATESPACE_THREADS"] = "2"
+x = np.random.default_rng(0).normal(size=(17, 200_000))
+system = ss.from_sos(np.array([[0.1, 0.2, 0.1, 1, -0.5, 0.25]] * 8), dt=1.0)
+for _ in range(3):
+    start = time.perf_counter()
+    wanted = ss.filter(system, x, axis=1)
+    full = time.perf_counter() - start
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+caught = 0
+for k in range(24):
+    signal.setitimer(signal.ITIMER_REAL, (0.3 + 0.03 * k) * full)
+    try:
+        ss.filter(system, x, axis=1)
+        time.sleep(0.2)
+    except KeyboardInterrupt:
+        caught += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+assert np.array_equal(ss.filter(system, x, axis=1), wanted)
+print("survived", caught > 0)
+"""
+
+
+def test_an_interrupt_waits_for_the_threads():
+    """Ctrl-C left while a helper went on writing to an output that was gone."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "survived True", (done.returncode, done.stderr)
+
+
+AFTERWARDS = """
+import os, threading, time
+import numpy as np, statespace as ss
+os.environ["STATESPACE_THREADS"] = "2"
+system, x = ss.from_sos(np.array([[0.1, 0.2, 0.1, 1, -0.5, 0.25]]), dt=1.0), np.ones({length})
+{warm}
+def late():
+    time.sleep(0.5)
+    print(ss.filter(system, x).shape)
+threading.Thread(target=late).start()
+"""
+
+
+@pytest.mark.parametrize("length", [100, 1_000_000])
+@pytest.mark.parametrize("warm", ["", "ss.filter(system, x)"])
+def test_a_thread_that_outlives_the_main_one_works_alone(warm, length):
+    """The pool takes no more tasks then."""
+    code = AFTERWARDS.format(warm=warm, length=length)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == f"({length},)", done.stderr
+
+
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_an_error_in_a_task_is_raised(monkeypatch, threads):
     monkeypatch.setenv("STATESPACE_THREADS", threads)
@@ -355,6 +428,22 @@ def test_an_error_in_a_task_is_raised(monkeypatch, threads):
 
     with pytest.raises(ArithmeticError, match="task"):
         share(task, 8)
+
+
+def test_an_error_waits_for_the_other_threads(monkeypatch):
+    monkeypatch.setenv("STATESPACE_THREADS", "3")
+    running = set()
+
+    def task(k):
+        running.add(k)
+        time.sleep(0.05 * k)
+        if k == 0:
+            raise MemoryError
+        running.remove(k)
+
+    with pytest.raises(MemoryError):
+        share(task, 3)
+    assert running == {0}
 
 
 def test_python_threads_meet_in_the_pool(monkeypatch):

@@ -10,15 +10,15 @@ import itertools
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 
 def thread_count() -> int:
     """STATESPACE_THREADS where it is set, otherwise the processors that this process may use."""
     asked = os.environ.get("STATESPACE_THREADS", "")
     if asked:
-        if not asked.isdigit() or int(asked) < 1:
+        if not asked.isdecimal() or int(asked) < 1:
             raise RuntimeError(f"STATESPACE_THREADS must be a number of threads, 1 or more, got {asked!r}")
         return int(asked)
     available = getattr(os, "sched_getaffinity", None)  # macOS and Windows have none
@@ -30,33 +30,55 @@ def share(task: Callable[[int], None], count: int) -> None:
 
     Every thread takes the next number until none is left, so that a slow one does not keep the others waiting. The
     caller works too and waits for nobody who has not begun: calls from many threads at once cannot block each other.
+    An error, or Ctrl-C, is raised when all have stopped: what they write to is the caller's.
     """
     numbers = itertools.count()  # next() is one step under Python's lock
+    failed: list[BaseException] = []
 
     def work() -> None:
-        while (number := next(numbers)) < count:
-            task(number)
+        try:
+            while not failed and (number := next(numbers)) < count:
+                task(number)
+        except BaseException as error:
+            failed.append(error)
 
-    helpers = min(thread_count(), count) - 1
-    futures = [_pool(thread_count() - 1).submit(work) for _ in range(helpers)]
+    helpers = _helpers(work, min(thread_count(), count) - 1)
+    work()
+    while helpers:
+        try:
+            _wait(helpers[-1])
+            helpers.pop()
+        except BaseException as error:  # Ctrl-C while waiting: wait on
+            failed.append(error)
+    if failed:
+        raise failed[0]
+
+
+def _helpers(work: Callable[[], None], count: int) -> list[Any]:
+    """Futures of as many threads as are to be had: none where the interpreter is shutting down."""
+    futures: list[Any] = []
     try:
-        work()
-    finally:
-        for future in futures:
-            if not future.cancel():
-                _wait(future)
+        for _ in range(count):
+            futures.append(_pool(thread_count() - 1).submit(work))
+    except RuntimeError:
+        pass  # whoever calls does it alone
+    return futures
 
 
-def _wait(future: Future[None]) -> None:
+def _wait(future: Any) -> None:
     """Wait for what is nearly done: looking at it again and again takes 10 µs, being woken up 200."""
+    if future.cancel():
+        return
     until = time.perf_counter() + 1e-3
     while not future.done() and time.perf_counter() < until:
         time.sleep(0)
-    future.result()
+    future.exception()
 
 
 @lru_cache(maxsize=1)
-def _pool(size: int) -> ThreadPoolExecutor:
+def _pool(size: int) -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(size, thread_name_prefix="statespace")
 
 

@@ -37,6 +37,7 @@ class Placed(NamedTuple):
     rows: Array  # address of the first number of each, the batch flattened
     steps: tuple[int, int]  # bytes from sample to sample, from channel to channel
     like: Any  # a number of their type
+    owner: Any  # the array; a thread that is late writes to what is still there
 
 
 @lru_cache(maxsize=32)
@@ -54,10 +55,12 @@ def as_lanes(system: Any) -> Lanes | None:
     return _dense(system) if isinstance(system.A, Dense) else None
 
 
-def _cascade(system: Any) -> Lanes:
+def _cascade(system: Any) -> Lanes | None:
     from statespace.cpu import cascade_lanes
 
     q = np.array(system.A.table)  # (..., sections, 8) = a11 a12 a21 a22 b c1 c2 d
+    if not np.all((np.abs(q[..., 4]) > 1e-150) & (np.abs(q[..., 4]) < 1e150)):
+        return None  # b is multiplied into the section before, and would overflow
     sections = q.shape[-2]
     b = q[..., 1::2, 4].copy()  # of every second section, which the one before it multiplies its output by
     q[..., : 2 * b.shape[-1] : 2, 5:] *= b[..., None]
@@ -82,7 +85,8 @@ def _dense(system: Any) -> Lanes:
 def _ends(a: Array, p: int) -> Array:
     """Columns up to the last that is not zero in four rows of [A; C] or in those above; C is taken as full."""
     n = len(a)
-    last = np.maximum.accumulate(np.where(a > 0, np.arange(1, n + 1), 0).max(axis=1, initial=0))
+    own = np.arange(1, n + 1)  # zeros on the diagonal count: 0·NaN is NaN in the recurrence
+    last = np.maximum.accumulate(np.maximum(np.where(a > 0, own, 0).max(axis=1, initial=0), own))
     rows = np.concatenate([last, np.full(p, n), np.zeros(-(n + p) % 4, np.int64)])
     return rows.reshape(-1, 4).max(axis=1)
 
@@ -132,7 +136,7 @@ def placed(signal: Array) -> Placed:
     rows = np.array([signal.__array_interface__["data"][0]])
     for count, stride in zip(signal.shape[:-2], signal.strides[:-2], strict=True):
         rows = (rows[:, None] + stride * np.arange(count)).reshape(-1)
-    return Placed(rows, (signal.strides[-2], signal.strides[-1]), signal.dtype.type(0))
+    return Placed(rows, (signal.strides[-2], signal.strides[-1]), signal.dtype.type(0), signal)
 
 
 def readable(signal: Array) -> Array:
@@ -154,8 +158,12 @@ def task_of(lanes: Lanes, which: Array, x: Array, source: Placed, target: Placed
     """
     tables, into = _tables(lanes, which), source if target is None else target
     rest = (x, source.rows, into.rows, (*source.steps, *into.steps), count, target is not None, source.like)
-    loop = lanes.loop
-    return lambda first, last: loop(first, last, tables, *rest)
+    owners = source.owner, into.owner
+
+    def task(first: int, last: int, loop: Any = lanes.loop, owners: Any = owners) -> None:
+        loop(first, last, tables, *rest)
+
+    return task
 
 
 def do(

@@ -55,8 +55,9 @@ def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int 
     double inside; any split of u gives the same bits.
     """
     x0 = np.zeros(system.state_size) if x0 is None else x0
-    if isinstance(system.A, Cascade) and not system.is_complex and 0 not in u.shape:
-        return _real_cascade(system, u, x0, keep)
+    lanes = as_lanes(system) if isinstance(system.A, Cascade) and 0 not in u.shape else None
+    if lanes is not None:
+        return _real_cascade(system, lanes, u, x0, keep)
     rows = _rows(system, u, x0, keep)
     something = rows.u.shape[0] > 0 and rows.u.shape[1] > 0
     final = _engine(system)(system, rows) if something else rows.x
@@ -155,10 +156,8 @@ def _cascade(system: DiscreteSystem, rows: Rows) -> Array:
     return x.reshape(len(x), 2 * count)[:, :n]
 
 
-def _real_cascade(system: DiscreteSystem, u: Array, x0: Array, keep: int) -> Run:
+def _real_cascade(system: DiscreteSystem, lanes: Lanes, u: Array, x0: Array, keep: int) -> Run:
     """Rows as lanes: a row alone, among seven copies of itself, takes as long as a loop number by number."""
-    lanes = as_lanes(system)
-    assert lanes is not None
     length, first = u.shape[-2], u.shape[-2] - min(keep, u.shape[-2])
     y = output_like(system, u, x0)
     x = run_lanes(system, lanes, u[..., :first, :], x0, y[..., :first, :])

@@ -147,7 +147,7 @@ def _stops(first: int, S: int) -> list[int]:
 def unforced(lanes: Lanes, which: Array, w: Array, count: int) -> Array:
     """States (rows, size) after ``count`` samples without input."""
     zero = np.zeros(1)
-    silence = Placed(np.full(len(w), zero.ctypes.data), (0, 0), 0.0)
+    silence = Placed(np.full(len(w), zero.ctypes.data), (0, 0), 0.0, zero)
     return run_rows(lanes, which, silence, None, w, count=count)
 
 
@@ -215,7 +215,11 @@ def _recall(lanes: Lanes, which: Array, heard: Placed, past: Memory, B: int) -> 
     width = -(-lanes.size // 8) * 8
     systems, made = which.repeat(B // 8), np.empty((len(heard.rows), width * 8))
     rest = (past.reach, systems, (width, lanes.inputs), made, heard.rows, heard.steps, past.samples, heard.like)
-    return lambda first, last: reach_lanes(first, last, *rest), made
+
+    def task(first: int, last: int, owner: Any = heard.owner) -> None:
+        reach_lanes(first, last, *rest)
+
+    return task, made
 
 
 def _cut_up(place: Placed, begins: Array) -> Placed:

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, check_choice
-from statespace.scan import Run, broadcast_batch, run
+from statespace.scan import Run, as_lanes, broadcast_batch, run
 from statespace.simulation.forms import (
     best_block_length,
     block_length,
@@ -130,7 +130,7 @@ def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = No
     product, transform = (0.5, 30) if system.is_complex else (0.1, 15)
     per_row = 12 + transform * (p + m) + product * n * (m + 2 * n / M)
     one_by_one = length * rows * step
-    if rows >= 8 and isinstance(system.A, Cascade) and not system.is_complex:
+    if rows >= 8 and isinstance(system.A, Cascade) and as_lanes(system):
         one_by_one = length * rows * lane_cost(system, None)
     if lanes is None:
         chunks = _SETUP + unit_runs + length * rows * product_cost(system, M)
