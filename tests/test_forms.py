@@ -296,9 +296,11 @@ def test_a_complex_state_of_zeros_makes_the_answer_complex():
 def test_the_choice_is_one_rule(monkeypatch):
     """simulate runs what explain says, for discrete and continuous systems."""
     monkeypatch.setattr(choice, "costs", lambda *_: {"recurrent": 3.0, "chunked": 1.0, "convolution": 0.5})
+    choice.chosen.cache_clear()
     system, u = SYSTEMS["spring"], noise(SYSTEMS["spring"], 300)
     assert ss.explain(system, u).form == "chunked"
     assert np.array_equal(ss.simulate(system, u).y, ss.simulate(system, u, form="chunked").y)
     spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
     assert ss.explain(spring, u, dt=0.1).form == "chunked"
     assert np.array_equal(ss.simulate(spring, u, dt=0.1).y, ss.simulate(spring, u, dt=0.1, form="chunked").y)
+    choice.chosen.cache_clear()

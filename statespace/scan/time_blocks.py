@@ -57,7 +57,9 @@ def cut(lanes: Lanes, rows: int, length: int) -> Blocks | None:
     least = max(8 * -(-max(8, lanes.size) // rows), 8 * (length // (8 * _LONGEST)))
     count = min(least, length // _SHORTEST // 8 * 8)
     samples = length // max(count, 1)
-    return Blocks(count, samples - (samples % 256 == 0)) if count else None  # or they would meet in the cache
+    if samples >= 1024:  # whole lines of the cache, and an odd number, or all eight would meet in one place of it
+        samples = 8 * (samples // 8 - (samples // 8 % 2 == 0))
+    return Blocks(count, samples) if count else None
 
 
 class Memory(NamedTuple):

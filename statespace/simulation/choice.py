@@ -113,12 +113,13 @@ def run_once(system: DiscreteSystem, u: Array, x0: Array | None = None) -> Run:
     rows, length = math.prod(batch), u.shape[-2]
     if rows * length < _SHORT:
         return run(system, u, x0)
-    return run_form(_form_once(system, length, rows), system, u, x0)
+    return run_form(chosen(system, length, rows, "auto"), system, u, x0)
 
 
 @lru_cache(maxsize=128)
-def _form_once(system: DiscreteSystem, length: int, rows: int) -> str:
-    return choose(system, length, rows, "auto")[0]
+def chosen(system: DiscreteSystem, length: int, rows: int, form: str) -> str:
+    """Form to take; the last few answers are kept."""
+    return choose(system, length, rows, form)[0]
 
 
 def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = None) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Never, TypeAlias
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from statespace.arrays import Array, as_signal, as_step, check_choice, is_finite, same_step, shorten
 from statespace.scan import as_state, broadcast_batch
-from statespace.simulation.choice import FORMS, choose
+from statespace.simulation.choice import FORMS, chosen
 from statespace.simulation.forms import run_form
 from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
 from statespace.simulation.irregular import HOLDS, on_a_grid, run_irregular
@@ -176,11 +177,11 @@ def discrete_grid(system: DiscreteSystem, t: Any, dt: Any, fs: Any, hold: Any, l
 
 
 def _recurrence(system: DiscreteSystem, grid: Grid, batch: tuple[int, ...], form: str) -> Piece:
-    chosen, *_ = choose(system, grid.t.shape[-1], int(np.prod(batch)), form)
+    taken = chosen(system, grid.t.shape[-1], math.prod(batch), form)
 
     def piece(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
         keep = part.stop - part.start if states else 0
-        y, final, x = run_form(chosen, system, u[..., part, :], x0, keep=keep)
+        y, final, x = run_form(taken, system, u[..., part, :], x0, keep=keep)
         return y, final, x if states else None
 
     return piece
@@ -223,11 +224,11 @@ def _continuous(
 
     digital, shift = on_a_grid(system, grid.dt, hold)
     shift = shift.swapaxes(-1, -2)
-    rows = int(np.prod(np.broadcast_shapes(batch, digital.batch_shape)))
-    chosen, *_ = choose(digital, grid.t.shape[-1], rows, form)
+    rows = math.prod(np.broadcast_shapes(batch, digital.batch_shape))
+    taken = chosen(digital, grid.t.shape[-1], rows, form)
 
     def even(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
-        return _run_shifted(chosen, digital, shift, u[..., part, :], x0, states)
+        return _run_shifted(taken, digital, shift, u[..., part, :], x0, states)
 
     return digital, even
 
