@@ -59,7 +59,8 @@ class Explanation:
     costs : dict of str to float
         Estimated seconds of each form that can be had.
     block : int or None
-        Samples of a block where the form is chunked.
+        Samples of a block where the form is chunked; None where channels are taken eight at a time and time is not
+        cut.
     state, output : dtype
         Precision of coefficients and state, which is double always, and of the output.
 

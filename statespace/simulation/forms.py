@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ def chunked(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0
     return _by_products(system, u, x0, room) if done is None else done
 
 
+@lru_cache(maxsize=128)
 def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None:
     """Blocks that are lanes of the recurrence, or None where products cost less, or there is no loop over lanes.
 
