@@ -58,7 +58,8 @@ def filter(
     -----
     NaN propagates from its sample on, never backwards, and never into another channel.
 
-    In blocks, what a signal left is gone when it has fallen to 1e-21 of its peak; sample by sample it goes on to 1e-308.
+    In blocks, what a signal left is gone when it has fallen to 1e-21 of its peak; sample by sample it goes on to
+    1e-308.
 
     References
     ----------
