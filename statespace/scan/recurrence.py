@@ -48,16 +48,16 @@ def reference(system: DiscreteSystem, u: Array, x0: Array) -> Array:
     return np.array(y)
 
 
-def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int = 0) -> Run:
+def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int = 0, overwrite: bool = False) -> Run:
     """Run a discrete system over u (..., L, m) from x0 (..., state_size), sequentially in time.
 
-    ``keep`` is the number S of last samples whose states are returned. Precision follows the signal outside and is
-    double inside; any split of u gives the same bits.
+    ``keep`` is the number S of last samples whose states are returned, ``overwrite`` lets y take the place of u.
+    Precision follows the signal outside and is double inside; any split of u gives the same bits.
     """
     x0 = np.zeros(system.state_size) if x0 is None else x0
     lanes = as_lanes(system) if isinstance(system.A, Cascade) and 0 not in u.shape else None
     if lanes is not None:
-        return _real_cascade(system, lanes, u, x0, keep)
+        return _real_cascade(system, lanes, u, x0, keep, overwrite)
     rows = _rows(system, u, x0, keep)
     something = rows.u.shape[0] > 0 and rows.u.shape[1] > 0
     final = _engine(system)(system, rows) if something else rows.x
@@ -156,10 +156,10 @@ def _cascade(system: DiscreteSystem, rows: Rows) -> Array:
     return x.reshape(len(x), 2 * count)[:, :n]
 
 
-def _real_cascade(system: DiscreteSystem, lanes: Lanes, u: Array, x0: Array, keep: int) -> Run:
+def _real_cascade(system: DiscreteSystem, lanes: Lanes, u: Array, x0: Array, keep: int, overwrite: bool) -> Run:
     """Rows as lanes: a row alone, among seven copies of itself, takes as long as a loop number by number."""
     length, first = u.shape[-2], u.shape[-2] - min(keep, u.shape[-2])
-    y = output_like(system, u, x0)
+    y = output_like(system, u, x0, overwrite=overwrite and not keep)
     x = run_lanes(system, lanes, u[..., :first, :], x0, y[..., :first, :])
     states = np.empty((*x.shape[:-1], 0, x.shape[-1]), x.dtype)
     if first < length:
@@ -190,13 +190,18 @@ def _delay(system: DiscreteSystem, rows: Rows) -> Array:
 # --------------------------------------------------------------- rows as lanes
 
 
-def output_like(system: Any, u: Array, x0: Array, room: int = 0) -> Array:
-    """An empty output (..., L + room, p); it has the order of axes in memory, and of time, of u, where that has one."""
+def output_like(system: Any, u: Array, x0: Array, room: int = 0, *, overwrite: bool = False) -> Array:
+    """An empty output (..., L + room, p); it has the order of axes in memory, and of time, of u, where that has one.
+
+    It is u itself where that may be overwritten and is as large.
+    """
     batch = broadcast_batch(system, u, x0)
     shape, kind = (*batch, u.shape[-2] + room, system.n_outputs), state_and_output_types(system, u, x0)[1]
     repeats = 0 in u.strides and any(step == 0 and count > 1 for step, count in zip(u.strides, u.shape, strict=True))
     if repeats or len(shape) != u.ndim:
         return np.empty(shape, kind)
+    if overwrite and shape == u.shape and kind == u.dtype and u.flags.writeable and u.flags.aligned:
+        return u
     y = np.empty_like(u, kind, shape=shape)
     return y[..., ::-1, :] if u.strides[-2] < 0 else y
 

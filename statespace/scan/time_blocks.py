@@ -163,7 +163,7 @@ def run_blocks(
     over = _forgetful if past.power is None else _remembering
     ends = over(lanes, which, source, target, w, blocks, past)
     after = run_rows(lanes, which, source, target, ends[:, -1], begin=B * S, count=count - B * S)
-    if not is_finite(ends):
+    if not (is_finite(ends) or _in_place(source, target)):  # what was overwritten cannot be run again
         for r in np.flatnonzero(~np.isfinite(ends).all(axis=(1, 2))):
             after[r] = _from_the_first_bad(lanes, which, source, target, w, ends, int(r), S, count)
     return after
@@ -179,8 +179,13 @@ def _forgetful(
     recall, made = _recall(lanes, which, _cut_up(source, np.maximum(begins - K, 0)), past, B)
     go_on = task_of(lanes, which.repeat(B).reshape(-1, 8), x, _cut_up(source, begins), _cut_up(target, begins), S)
 
+    ahead = _in_place(source, target)
+    if ahead:  # before a neighbour is overwritten
+        do(recall, lanes, len(x), K, share_of_work=0.3)
+
     def task(first: int, last: int) -> None:
-        recall(first, last)
+        if not ahead:
+            recall(first, last)
         x[first:last] = made[first:last, : x.shape[1]]
         for g in range(first, last):
             if g % (B // 8) == 0:  # its first lane begins the row
@@ -222,6 +227,11 @@ def _recall(lanes: Lanes, which: Array, heard: Placed, past: Memory, B: int) -> 
         reach_lanes(first, last, *rest)
 
     return task, made
+
+
+def _in_place(source: Placed, target: Placed) -> bool:
+    """Whether outputs take the place of inputs."""
+    return bool(source.rows[0] == target.rows[0])
 
 
 def _cut_up(place: Placed, begins: Array) -> Placed:

@@ -108,13 +108,16 @@ def choose(system: DiscreteSystem, length: int, rows: int, form: str) -> tuple[s
     return "chunked", f"it costs {estimates['chunked'] / estimates['recurrent']:.2g} of the recurrence", estimates
 
 
-def run_once(system: DiscreteSystem, u: Array, x0: Array | None = None) -> Run:
-    """Run u (..., L, m) in the form that costs least, when nothing is to go on from it bit for bit."""
+def run_once(system: DiscreteSystem, u: Array, x0: Array | None = None, *, overwrite: bool = False) -> Run:
+    """Run u (..., L, m) in the form that costs least, when nothing is to go on from it bit for bit.
+
+    ``overwrite`` lets y take the place of u.
+    """
     batch = broadcast_batch(system, u, np.zeros(system.state_size) if x0 is None else x0)
     rows, length = math.prod(batch), u.shape[-2]
     if rows * length < _SHORT:
-        return run(system, u, x0)
-    return run_form(chosen(system, length, rows, "auto"), system, u, x0)
+        return run(system, u, x0, overwrite=overwrite)
+    return run_form(chosen(system, length, rows, "auto"), system, u, x0, overwrite=overwrite)
 
 
 @lru_cache(maxsize=128)

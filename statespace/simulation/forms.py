@@ -40,10 +40,17 @@ from statespace.systems import DiscreteSystem
 _BOUNDED = 10.0  # ‖A^j‖ after balancing
 
 
-def run_form(form: str, system: DiscreteSystem, u: Array, x0: Array | None, *, keep: int = 0) -> Run:
-    """Run u (..., L, m) from x0 in a form; ``keep`` is the number of last states wanted, 0 or 1 but for recurrent."""
+def run_form(
+    form: str, system: DiscreteSystem, u: Array, x0: Array | None, *, keep: int = 0, overwrite: bool = False
+) -> Run:
+    """Run u (..., L, m) from x0 in a form; ``keep`` is the number of last states wanted, 0 or 1 but for recurrent.
+
+    ``overwrite`` lets y take the place of u, and saves memory where it does.
+    """
     if form == "recurrent":
-        return run(system, u, x0, keep=keep)
+        return run(system, u, x0, keep=keep, overwrite=overwrite)
+    if form == "chunked" and not keep:
+        return chunked(system, u, x0, overwrite=overwrite)
     whole = chunked if form == "chunked" else convolved
     if not keep or u.shape[-2] == 0:
         return whole(system, u, x0)
@@ -93,13 +100,13 @@ def _bound_of_norm(m: Array) -> Array:
 # --------------------------------------------------------------- chunked
 
 
-def chunked(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0) -> Run:
+def chunked(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0, overwrite: bool = False) -> Run:
     """Run blocks all at once; one small state passes between them. y has ``room`` for samples at its end."""
     refuse_complex_on_pairs(system, u)
     start = np.zeros(system.state_size) if x0 is None else x0
     rows = math.prod(broadcast_batch(system, u, start))
     blocks = lane_blocks(system, rows, u.shape[-2])
-    done = None if blocks is None else _over_lanes(system, blocks, u, start, room)
+    done = None if blocks is None else _over_lanes(system, blocks, u, start, room, overwrite)
     return _by_products(system, u, x0, room) if done is None else done
 
 
@@ -130,18 +137,21 @@ def lane_cost(system: DiscreteSystem, blocks: Blocks | None) -> float:
     return lanes.cost + again
 
 
-def _over_lanes(system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array, room: int) -> Run | None:
+def _over_lanes(
+    system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array, room: int = 0, overwrite: bool = False
+) -> Run | None:
     """Blocks of time, or channels, eight at a time; None where powers of A grow over a block."""
-    lanes, y = as_lanes(system), output_like(system, u, x0, room)
+    lanes = as_lanes(system)
     assert lanes is not None
+    if blocks.pieces > 1 and memory(system, blocks.length) is None:
+        return None
+    y = output_like(system, u, x0, room, overwrite=overwrite)
     told = y[..., : u.shape[-2], :]
     if blocks.pieces == 1:
         final = run_lanes(system, lanes, u, x0, told)
     else:
-        past = memory(system, blocks.length)
-        if past is None:
-            return None
-        final = run_lanes(system, lanes, u, x0, told, run_blocks, blocks=blocks, past=past)
+        how = {"blocks": blocks, "past": memory(system, blocks.length)}
+        final = run_lanes(system, lanes, u, x0, told, run_blocks, **how)
     return Run(y, final, np.empty((*final.shape[:-1], 0, final.shape[-1]), final.dtype))
 
 

@@ -121,15 +121,17 @@ def _padded(system: DiscreteSystem, x: Array, padtype: str | None, edge: int) ->
     """Forward and backward from steady states, over x continued by ``edge`` samples at both ends."""
     before, after = _edges(x, padtype, edge)
     y, tail = _through(system, before, x, after)
-    y, _ = _through(system, _turned(system, tail), _turned(system, y), x[..., :0])
+    y, _ = _through(system, _turned(system, tail), _turned(system, y), x[..., :0], overwrite=True)
     return _turned(system, y)
 
 
-def _through(system: DiscreteSystem, before: Array, x: Array, after: Array) -> tuple[Array, Array]:
+def _through(
+    system: DiscreteSystem, before: Array, x: Array, after: Array, *, overwrite: bool = False
+) -> tuple[Array, Array]:
     """Run over three pieces, put together nowhere, from the steady state of the first sample; y of the last two."""
     first = (before if before.shape[-1] else x)[..., :1]
     state = run_once(system, before[..., None], _start(system, first)).final
-    middle = run_once(system, x[..., None], state)
+    middle = run_once(system, x[..., None], state, overwrite=overwrite)
     return middle.y[..., 0], run_once(system, after[..., None], middle.final).y[..., 0]
 
 
