@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, is_finite
+from statespace.arrays import Array
 from statespace.scan.lanes import (
     Lanes,
     Placed,
@@ -54,7 +54,8 @@ def cut(lanes: Lanes, rows: int, length: int) -> Blocks | None:
     """
     if rows >= 8 and not (lanes.shared and len(lanes.table) > 1):
         return Blocks(1, length)
-    least = max(8 * -(-max(8, lanes.size) // rows), 8 * (length // (8 * _LONGEST)))
+    eights = -(-(8 if lanes.size <= 16 else lanes.size) // rows)
+    least = max(8 * eights, 8 * (length // (8 * _LONGEST)))
     count = min(least, length // _SHORTEST // 8 * 8)
     samples = length // max(count, 1)
     if samples >= 1024:  # whole lines of the cache, and an odd number, or all eight would meet in one place of it
@@ -163,7 +164,7 @@ def run_blocks(
     over = _forgetful if past.power is None else _remembering
     ends = over(lanes, which, source, target, w, blocks, past)
     after = run_rows(lanes, which, source, target, ends[:, -1], begin=B * S, count=count - B * S)
-    if not (is_finite(ends) or _in_place(source, target)):  # what was overwritten cannot be run again
+    if not (np.isfinite(ends).all() or _in_place(source, target)):  # what was overwritten cannot be run again
         for r in np.flatnonzero(~np.isfinite(ends).all(axis=(1, 2))):
             after[r] = _from_the_first_bad(lanes, which, source, target, w, ends, int(r), S, count)
     return after
