@@ -47,20 +47,34 @@ class Blocks(NamedTuple):
     length: int  # samples S; what is left over runs at the end
 
 
-def cut(lanes: Lanes, rows: int, length: int) -> Blocks | None:
-    """Eight groups of lanes at least; more for a wide state, as A^S costs its size times S samples, and for long rows.
+def cut(system: Any, rows: int, length: int) -> Blocks | None:
+    """Blocks of every row of a signal, or None where there is too little.
 
-    Eight rows or more are lanes themselves, unless each needs a matrix of its own. None where there is too little.
+    Eight rows or more are lanes themselves, unless each needs a matrix of its own. Otherwise 64 blocks in all, eight
+    groups of lanes; more for long rows, and for a wide state, as A^S costs its size times S samples. Fewer where they
+    would be shorter than what the system remembers, down to one group for each row.
     """
+    lanes = as_lanes(system)
+    assert lanes is not None
     if rows >= 8 and not (lanes.shared and len(lanes.table) > 1):
         return Blocks(1, length)
-    eights = -(-(8 if lanes.size <= 16 else lanes.size) // rows)
-    least = max(8 * eights, 8 * (length // (8 * _LONGEST)))
-    count = min(least, length // _SHORTEST // 8 * 8)
-    samples = length // max(count, 1)
+    most = max(8 * -(-(8 if lanes.size <= 16 else lanes.size) // rows), 8 * (length // (8 * _LONGEST)))
+    most = min(most, length // _SHORTEST // 8 * 8)
+    if most == 0:
+        return None
+    fewer = [count for count in range(most, 0, -8) if length // count >= 1.5 * remembered(system)]
+    count = fewer[0] if fewer else most
+    samples = length // count
     if samples >= 1024:  # whole lines of the cache, and an odd number, or all eight would meet in one place of it
         samples = 8 * (samples // 8 - (samples // 8 % 2 == 0))
-    return Blocks(count, samples) if count else None
+    return Blocks(count, samples)
+
+
+@lru_cache(maxsize=32)
+def remembered(system: Any) -> int:
+    """Samples until the slowest mode has fallen to 1e-24, by its pole."""
+    radius = float(np.abs(system.poles).max(initial=0.0))
+    return math.ceil(math.log(_AIM) / math.log(min(max(radius, 0.1), 1 - 1e-9))) + 2 * system.n_states
 
 
 class Memory(NamedTuple):
@@ -82,9 +96,8 @@ def memory(system: Any, S: int) -> Memory | None:
     lanes = as_lanes(system)
     assert lanes is not None
     systems, n = len(lanes.table), lanes.size
-    which, radius = np.repeat(np.arange(systems), n), float(np.abs(system.poles).max(initial=0.0))
-    w = np.tile(np.eye(n), (systems, 1))
-    first = min(S, math.ceil(math.log(_AIM) / math.log(min(max(radius, 0.1), 1 - 1e-9))) + 2 * n)
+    which, w = np.repeat(np.arange(systems), n), np.tile(np.eye(n), (systems, 1))
+    first = min(S, remembered(system))
     peak, done = np.abs(w), 0
     for stop in _stops(first, S):
         w, done = unforced(lanes, which, w, stop - done), stop

@@ -5,7 +5,7 @@ In complex arithmetic a product of matrices takes five times as long, a transfor
 
     recurrent      samples · rows · step                                  step = fixed + each · products
                    cascades: eight rows at once, samples · rows · lane
-    chunked        0.1 ms + samples · rows · (lane + 0.5 + 0.03 n m in blocks of time)                       over lanes
+    chunked        0.05 ms + samples · rows · (lane + 0.3 + 0.02 n m in blocks of time)                      over lanes
                    0.6 ms + systems · M (n + m) · step                                                      by products
                    + samples · rows · (16 + 0.08 · (M p m + n (p + m) + 2 n²/M))
     convolution    0.6 ms + systems · samples · m (step + 15 p)                          the kernel, once a system
@@ -43,7 +43,7 @@ from statespace.systems import DiscreteSystem
 FORMS = ("auto", "recurrent", "chunked", "convolution")
 _SETUP = 6e5  # ns of the calls that a form of matrix products makes
 _SHORT = 10_000  # samples below which there is nothing to choose
-_CALLS = 1e5  # and of those around lanes
+_CALLS = 5e4  # and of those around lanes
 
 
 @dataclass(frozen=True)

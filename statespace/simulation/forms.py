@@ -117,7 +117,7 @@ def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None
     Matrix products of M samples at once are fewer for a wide state with few inputs and outputs.
     """
     lanes = as_lanes(system) if rows and length else None
-    blocks = None if lanes is None else cut(lanes, rows, length)
+    blocks = None if lanes is None else cut(system, rows, length)
     if lanes is None or blocks is None:
         return None
     return blocks if lane_cost(system, blocks) <= product_cost(system, best_block_length(system)) else None
@@ -133,7 +133,7 @@ def lane_cost(system: DiscreteSystem, blocks: Blocks | None) -> float:
     """Time in ns of a sample of one of eight lanes; blocks of time are read twice."""
     lanes = as_lanes(system)
     assert lanes is not None
-    again = 0.5 + 0.03 * lanes.size * lanes.inputs if blocks and blocks.pieces > 1 else 0.0
+    again = 0.3 + 0.02 * lanes.size * lanes.inputs if blocks and blocks.pieces > 1 else 0.0
     return lanes.cost + again
 
 
