@@ -37,6 +37,7 @@ from statespace.structure.matrices import balanced
 _FORGOTTEN = 2.0**-70
 _AIM = 2.0**-80
 _BOUNDED = 10.0
+_SHARED = 4e5  # ns of work
 _SHORTEST, _LONGEST = 64, 2**16  # samples of a block
 
 
@@ -52,7 +53,8 @@ def cut(system: Any, rows: int, length: int) -> Blocks | None:
 
     Eight rows or more are lanes themselves, unless each needs a matrix of its own. Otherwise 64 blocks in all, eight
     groups of lanes; more for long rows, and for a wide state, as A^S costs its size times S samples. Fewer where they
-    would be shorter than what the system remembers, down to one group for each row.
+    would be shorter than what the system remembers, down to one group for each row, or to four where a run is long
+    enough to be shared.
     """
     lanes = as_lanes(system)
     assert lanes is not None
@@ -62,7 +64,8 @@ def cut(system: Any, rows: int, length: int) -> Blocks | None:
     most = min(most, length // _SHORTEST // 8 * 8)
     if most == 0:
         return None
-    fewer = [count for count in range(most, 0, -8) if length // count >= 1.5 * remembered(system)]
+    least = 8 if rows * length * lanes.cost < _SHARED else 8 * -(-4 // rows)
+    fewer = [count for count in range(most, least - 1, -8) if length // count >= 1.5 * remembered(system)]
     count = fewer[0] if fewer else most
     samples = length // count
     if samples >= 1024:  # whole lines of the cache, and an odd number, or all eight would meet in one place of it
