@@ -7,7 +7,7 @@ from typing import Any
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled
 from statespace.cpu.simd import LANES, fma, load, mul, size_of, store
-from statespace.cpu.tiles import TILE, aligned, gather_all, gather_channels, scatter_all, scatter_channels, side_by_side
+from statespace.cpu.tiles import TILE, aligned, gather, gather_channels, scatter, scatter_channels, side_by_side
 
 _NUMBERS = 8  # of a section: a11 a12 a21 a22 b c1 c2 d
 
@@ -35,10 +35,10 @@ def cascade_lanes(
         for g in range(first, last):
             tile = tiles[(g - first) * span * LANES :]
             if not read:
-                gather_all(tile, 1, sources[g], begin, steps[:2], samples, like)
+                gather(tile, 0, 1, sources[g], begin * steps[0], steps[0], samples, like)
             _sections(tables[min(g, tables.shape[0] - 1)], x[g], tile, samples)
             if writes and not write:
-                scatter_all(tile, 1, targets[g], begin, steps[2:], samples, like)
+                scatter(tile, 0, 1, targets[g], begin * steps[2], steps[2], samples, like)
         if write:
             scatter_channels(tiles, span, targets, first, last, begin * steps[2], steps[2], samples, like)
 
