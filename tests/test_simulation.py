@@ -327,8 +327,9 @@ def test_a_layer_of_systems_is_one_call():
     )
     digital = ss.discretize(layer, np.geomspace(1e-3, 1e-1, 256), "zoh")
     x = rng.normal(size=(2, 50, 256))
-    y = ss.filter(digital, x, axis=1)
+    y, _ = ss.filter(digital, x, axis=1, state="zero")
     assert y.shape == x.shape
+    assert np.abs(ss.filter(digital, x, axis=1) - y).max() < 1e-13 * np.abs(y).max()
     one = ss.DiscreteSystem(
         ss.Diagonal(digital.A.diagonal[17], pairs=True), digital.B[17], digital.C[17], digital.D[17], dt=digital.dt[17]
     )

@@ -188,7 +188,8 @@ def run_rows(
     """Run ``count`` samples from ``begin`` on of every row, rows as lanes; states (rows, size) before and after."""
     if len(w) == 1:
         return _run_row(lanes, which, source, target, w, begin, count)
-    picks = _eights_of_a_system(which) if lanes.shared and len(lanes.table) > 1 else _eights(len(w))
+    own, same = lanes.shared and len(lanes.table) > 1, in_place(source, target)
+    picks = _eights_of_a_system(which, same) if own else _eights(len(w), same)
     x = side_by_side(w[picks])
     into = None if target is None else at(target, picks, begin)
     task = task_of(lanes, which[picks], x, at(source, picks, begin), into, count)
@@ -211,17 +212,25 @@ def _run_row(
     return x.reshape(1, -1, 8)[:, :, 0]
 
 
-def _eights(rows: int) -> Array:
-    """Rows in groups of eight, (groups, 8): the last group reaches back, fewer than eight repeat the last."""
-    if rows < 8:
-        return np.minimum(np.arange(8), rows - 1)[None]
-    return np.minimum(8 * np.arange(-(-rows // 8)), rows - 8)[:, None] + np.arange(8)
+def _eights(rows: int, in_place: bool) -> Array:
+    """Rows in groups of eight, (groups, 8): the last group reaches back, fewer than eight repeat the last.
+
+    So does the last group in place: what it reached back to would be overwritten.
+    """
+    groups = 8 * np.arange(-(-rows // 8))[:, None] + np.arange(8)
+    last = rows - 1 if rows < 8 or in_place else rows - 8 + np.arange(8)
+    return np.minimum(groups, last)
 
 
-def _eights_of_a_system(which: Array) -> Array:
+def _eights_of_a_system(which: Array, in_place: bool) -> Array:
     """The same where a group must be of one system."""
     rows = [np.flatnonzero(which == system) for system in np.unique(which)]
-    return np.concatenate([own[_eights(len(own))] for own in rows])
+    return np.concatenate([own[_eights(len(own), in_place)] for own in rows])
+
+
+def in_place(source: Placed, target: Placed | None) -> bool:
+    """Whether outputs take the place of inputs."""
+    return target is not None and bool(source.rows[0] == target.rows[0])
 
 
 def at(place: Placed, row: Array, sample: Any) -> Placed:

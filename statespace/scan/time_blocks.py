@@ -24,6 +24,7 @@ from statespace.scan.lanes import (
     Task,
     as_lanes,
     do,
+    in_place,
     into_lanes,
     lane_by_lane,
     run_rows,
@@ -180,7 +181,7 @@ def run_blocks(
     over = _forgetful if past.power is None else _remembering
     ends = over(lanes, which, source, target, w, blocks, past)
     after = run_rows(lanes, which, source, target, ends[:, -1], begin=B * S, count=count - B * S)
-    if not (np.isfinite(ends).all() or _in_place(source, target)):  # what was overwritten cannot be run again
+    if not (np.isfinite(ends).all() or in_place(source, target)):  # what was overwritten cannot be run again
         for r in np.flatnonzero(~np.isfinite(ends).all(axis=(1, 2))):
             after[r] = _from_the_first_bad(lanes, which, source, target, w, ends, int(r), S, count)
     return after
@@ -196,7 +197,7 @@ def _forgetful(
     recall, made = _recall(lanes, which, _cut_up(source, np.maximum(begins - K, 0)), past, B)
     go_on = task_of(lanes, which.repeat(B).reshape(-1, 8), x, _cut_up(source, begins), _cut_up(target, begins), S)
 
-    ahead = _in_place(source, target)
+    ahead = in_place(source, target)
     if ahead:  # before a neighbour is overwritten
         do(recall, lanes, len(x), K, share_of_work=0.3)
 
@@ -244,11 +245,6 @@ def _recall(lanes: Lanes, which: Array, heard: Placed, past: Memory, B: int) -> 
         reach_lanes(first, last, *rest)
 
     return task, made
-
-
-def _in_place(source: Placed, target: Placed) -> bool:
-    """Whether outputs take the place of inputs."""
-    return bool(source.rows[0] == target.rows[0])
 
 
 def _cut_up(place: Placed, begins: Array) -> Placed:
