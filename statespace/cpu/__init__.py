@@ -12,11 +12,9 @@ from statespace.cpu.irregular import indexed_steps, varied_steps
 from statespace.cpu.lanes import carry, reach_lanes
 from statespace.cpu.low_rank import low_rank_steps
 from statespace.cpu.powers import powers
-from statespace.cpu.simd import LANES
 from statespace.cpu.threads import share, thread_count
 
 __all__ = [
-    "LANES",
     "affine_steps",
     "carry",
     "cascade_lanes",

@@ -42,7 +42,7 @@ class Placed(NamedTuple):
 
 @lru_cache(maxsize=32)
 def as_lanes(system: Any) -> Lanes | None:
-    """Prepare a system, or None where there is no loop over lanes: complex systems, delay lines, low rank.
+    """Prepare a system, or None where there is no loop over lanes: complex systems, delay lines, low rank, extreme b.
 
     The last few are kept: a system is what it is, and a short run takes less time than this.
     """
@@ -97,8 +97,8 @@ def _diagonal(system: Any) -> Lanes:
     n, m, p = sizes = system.state_size, system.n_inputs, system.n_outputs
     pairs = system.A.pairs
     a = flat(system.A.diagonal, system, system.A.diagonal.dtype, core=1)[..., None]
-    b, ct, dt = (flat(x, system, x.dtype) for x in (system.B, system.C, system.D))
-    b, c = b.swapaxes(-1, -2), ct  # (systems, n, m), (systems, n, p)
+    bt, c, dt = (flat(x, system, x.dtype) for x in (system.B, system.C, system.D))  # transposed: c is (systems, n, p)
+    b = bt.swapaxes(-1, -2)
     parts = [a.real, a.imag, b.real, b.imag, 2 * c.real, -2 * c.imag] if pairs else [a, b, c]
     modes = np.concatenate([np.real(x) for x in parts], axis=-1).reshape(len(a), -1)
     table = np.concatenate([modes, np.real(dt).swapaxes(-1, -2).reshape(len(a), -1)], axis=-1)
@@ -169,8 +169,9 @@ def task_of(lanes: Lanes, which: Array, x: Array, source: Placed, target: Placed
 def do(
     task: Task, lanes: Lanes, groups: int, count: int, *, share_of_work: float = 1.0, together: bool = False
 ) -> None:
-    """Do a task for every group, by threads where there is enough to do; without outputs it is half of the work.
+    """Do a task for every group, by threads where there is enough to do.
 
+    ``share_of_work`` is what it costs beside a whole run with its outputs.
     Groups that are read ``together``, channels that lie side by side, are kept together on a thread.
     """
     from statespace.cpu import share, thread_count
@@ -213,9 +214,9 @@ def _run_row(
 
 
 def _eights(rows: int, in_place: bool) -> Array:
-    """Rows in groups of eight, (groups, 8): the last group reaches back, fewer than eight repeat the last.
+    """Rows in groups of eight, (groups, 8): the last group reaches back, fewer than eight repeat the last row.
 
-    So does the last group in place: what it reached back to would be overwritten.
+    In place the last group repeats it too: what it reached back to would be overwritten.
     """
     groups = 8 * np.arange(-(-rows // 8))[:, None] + np.arange(8)
     last = rows - 1 if rows < 8 or in_place else rows - 8 + np.arange(8)

@@ -35,10 +35,10 @@ from statespace.scan.recurrence import run
 from statespace.structure import Dense
 from statespace.structure.matrices import balanced
 
-_FORGOTTEN = 2.0**-70
-_AIM = 2.0**-80
-_BOUNDED = 10.0
-_SHARED = 4e5  # ns of work
+_FORGOTTEN = 2.0**-70  # of the peak of a state: five digits below rounding
+_AIM = 2.0**-80  # where the poles say to look first
+_BOUNDED = 10.0  # entries of powers of a balanced matrix
+_SHARED = 4e5  # ns of work from which threads share it
 _SHORTEST, _LONGEST = 64, 2**16  # samples of a block
 
 
@@ -145,15 +145,6 @@ def _reach(system: Any, lanes: Lanes, K: int) -> Array:
     table = np.zeros((systems, K, m, -(-lanes.size // 8) * 8))
     table[..., : lanes.size] = w[:, :, ::-1].transpose(1, 2, 0, 3)
     return table.reshape(systems, -1)
-
-
-def _is_bounded(system: Any, peak: Array) -> bool:
-    """Whether powers of a matrix stay small where it is balanced; sections and modes have good units as they are."""
-    if not isinstance(system.A, Dense):
-        return True
-    n = system.n_states
-    units = balanced(np.asarray(system.A).reshape(-1, n, n))[1]
-    return bool(np.all(peak.reshape(-1, n, n) * units[:, :, None] <= _BOUNDED * units[:, None, :]))
 
 
 def _stops(first: int, S: int) -> list[int]:
