@@ -272,10 +272,10 @@ def lanes():
         return power, which, np.roll(v, 1, axis=1), x
 
     def half(part):
-        def change(found, system):
+        def change(found, *_):
             table = found.table.copy()
             table[:, part] *= 0.5
-            ready = table[:1] if found.shared else np.repeat(table[:1], 8, axis=1)
+            ready = table[:1] if found.shared else np.repeat(table[:1], found.width, axis=1)
             return found._replace(table=table, ready=ready)
 
         return change
@@ -290,7 +290,10 @@ def lanes():
     yield "lanes: half of a in modes", answer(scan.lanes, "_diagonal", half(0)), near
     yield "lanes: half of D of modes", answer(scan.lanes, "_diagonal", half(-1)), near
     yield "lanes: columns of A left out", answer(scan.lanes, "_ends", lambda ends, *_: np.maximum(ends - 1, 0)), near
-    yield "lanes: blocks a sample late", arguments(time_blocks, "_cut_up", lambda p, b: (p, b + (b > 0))), near
+    yield "lanes: blocks a sample late", arguments(time_blocks, "_cut_up", lambda p, b, *w: (p, b + (b > 0), *w)), near
+    for part, of in ((1, "a12 a21"), (3, "c1"), (5, "d")):
+        yield f"lanes: half of {of} in quick units", answer(scan, "quick_lanes", half(slice(part, None, 6))), near
+    yield "lanes: units left out", answer(scan, "quick_lanes", lambda lanes, *_: lanes._replace(units=None)), near
 
 
 def first_samples():

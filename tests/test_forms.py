@@ -164,7 +164,7 @@ def test_a_spoilt_form_is_noticed(monkeypatch, length, part):
     system, u = DEMANDING["rotation"], noise(DEMANDING["rotation"], length)
     assert (forms.lane_blocks(system, 1, length) is None) == (part == "blocks")
     sound = getattr(forms, part)
-    monkeypatch.setattr(forms, part, lambda s, M: sound(s, M)._replace(power=sound(s, M).power * (1 + 1e-10)))
+    monkeypatch.setattr(forms, part, lambda *how: sound(*how)._replace(power=sound(*how).power * (1 + 1e-10)))
     spoilt = ss.simulate(system, u, form="chunked").y
     monkeypatch.undo()
     assert worst(spoilt, ss.simulate(system, u, form="recurrent").y) > error_bound(system, length)
@@ -267,9 +267,9 @@ def test_states_are_in_the_recurrence():
 
 
 def test_auto_wants_twice_the_speed(monkeypatch):
-    monkeypatch.setattr(choice, "costs", lambda *_: {"recurrent": 3.0, "chunked": 1.6, "convolution": 4.0})
+    monkeypatch.setattr(choice, "costs", lambda *_, **__: {"recurrent": 3.0, "chunked": 1.6, "convolution": 4.0})
     assert ss.explain(SYSTEMS["spring"], np.ones(300)).form == "recurrent"
-    monkeypatch.setattr(choice, "costs", lambda *_: {"recurrent": 3.0, "chunked": 1.4, "convolution": 4.0})
+    monkeypatch.setattr(choice, "costs", lambda *_, **__: {"recurrent": 3.0, "chunked": 1.4, "convolution": 4.0})
     assert ss.explain(SYSTEMS["spring"], np.ones(300)).form == "chunked"
 
 
@@ -280,7 +280,9 @@ def test_costs_count_every_row_and_a_kernel_for_every_system(monkeypatch):
     assert signals["recurrent"] == systems["recurrent"] == pytest.approx(64 * one["recurrent"])
     assert signals["convolution"] < 0.3 * systems["convolution"]
     seen, sound = [], choice.costs
-    monkeypatch.setattr(choice, "costs", lambda s, length, rows, *M: seen.append(rows) or sound(s, length, rows, *M))
+    monkeypatch.setattr(
+        choice, "costs", lambda s, n, rows, *M, **how: seen.append(rows) or sound(s, n, rows, *M, **how)
+    )
     spring = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
     ss.simulate(spring, np.ones((3, 1, 50, 1)), dt=[0.1, 0.2])
     ss.explain(spring, np.ones((3, 1, 50, 1)), dt=[0.1, 0.2])
@@ -295,7 +297,7 @@ def test_a_complex_state_of_zeros_makes_the_answer_complex():
 
 def test_the_choice_is_one_rule(monkeypatch):
     """simulate runs what explain says, for discrete and continuous systems."""
-    monkeypatch.setattr(choice, "costs", lambda *_: {"recurrent": 3.0, "chunked": 1.0, "convolution": 0.5})
+    monkeypatch.setattr(choice, "costs", lambda *_, **__: {"recurrent": 3.0, "chunked": 1.0, "convolution": 0.5})
     choice.chosen.cache_clear()
     system, u = SYSTEMS["spring"], noise(SYSTEMS["spring"], 300)
     assert ss.explain(system, u).form == "chunked"

@@ -107,22 +107,43 @@ def test_forms_agree_over_blocks(run, data):
 def test_lanes_agree(run, data):
     """Channels as lanes, and eight blocks of 32 as lanes, with what they remember or what is carried."""
     system, u = run
-    lanes = scan.as_lanes(system)
-    assume(lanes is not None)
+    assume(scan.as_lanes(system) is not None)
     x0 = data.draw(states(system))
     start = np.zeros(system.state_size) if x0 is None else x0
     one = ss.simulate(system, u, x0=x0, form="recurrent").y.reshape(len(u), -1)
     blocks, past = time_blocks.Blocks(8, 32), time_blocks.memory(system, 32)
-    ways = {"channels": {}}
+    quick = scan.quick_lanes(system)
+    ways = {"channels": (scan.as_lanes(system), {}), "channels in quick units": (quick, {})}
     if past is not None:
-        ways["blocks"] = {"run": scan.run_blocks, "blocks": blocks, "past": past}
+        ways["blocks"] = quick, {"run": scan.run_blocks, "blocks": blocks, "past": past}
     bound = output_bound(system, u, x0) + block_bound(system, u, 32)
-    for name, how in ways.items():
+    for name, (lanes, how) in ways.items():
         signals = np.stack([0 * u, u, u[::-1]])
         y = scan.output_like(system, signals, start)
         scan.run_lanes(system, lanes, signals, start, y, **how)
         sides = {name: y[1], "recurrent": one}
         record(f"lanes, {name}", compare(name, sides, bound, memory(system, len(u)), system=system, u=u, x0=x0))
+
+
+@given(runs(strategies.systems("discrete", structure="cascade", batch=()), length=300))
+def test_lanes_agree_in_single_precision(run):
+    """Where it is enough: channels, and sixteen blocks of 16."""
+    system, u = run
+    u = (u.real / max(np.abs(u).max(initial=0.0), 1e-30)).astype(np.float32)
+    assume(scan.in_single(system, u.dtype))
+    wide = u.astype(float)
+    one = ss.simulate(system, wide, form="recurrent").y
+    blocks, past = time_blocks.Blocks(16, 16), time_blocks.memory(system, 16, True)
+    ways = {"channels": {}}
+    if past is not None:
+        ways["blocks"] = {"run": scan.run_blocks, "blocks": blocks, "past": past}
+    bound = 2.0**29 * (output_bound(system, wide) + block_bound(system, wide, 16))
+    for name, how in ways.items():
+        y = scan.output_like(system, u, np.zeros(system.state_size))
+        scan.run_lanes(system, scan.quick_lanes(system, True), u, np.zeros(system.state_size), y, **how)
+        sides = {name: y.astype(float), "recurrent": one}
+        margin = compare(name, sides, bound, memory(system, len(u)), system=system, u=u)
+        record(f"lanes in single, {name}", margin)
 
 
 @given(runs(strategies.systems("discrete", structure="pairs"), length=100), st.data())

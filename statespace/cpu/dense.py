@@ -86,8 +86,8 @@ def dense_lanes(
     """
     n, m, p = sizes
     row, fours = (n + m) * LANES, ends.shape[0] if writes else -(-n // 4)
-    now, new = aligned((n + m + p + 4) * LANES), aligned((n + m + p + 4) * LANES)
-    heard, told = aligned(TILE * m * LANES), aligned(TILE * p * LANES)
+    now, new = aligned((n + m + p + 4) * LANES, x), aligned((n + m + p + 4) * LANES, x)
+    heard, told = aligned(TILE * m * LANES, x), aligned(TILE * p * LANES, x)
     for begin in range(0, count, TILE):
         samples = min(TILE, count - begin)
         for g in range(first, last):

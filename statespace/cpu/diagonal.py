@@ -100,7 +100,7 @@ def diagonal_lanes(
     tables (groups or 1, numbers·8) and x (groups, n·8) hold eight numbers, one a lane; sizes are (n, m, p).
     """
     n, m, p = sizes
-    heard, told, v = aligned(TILE * m * LANES), aligned(TILE * p * LANES), aligned(TILE * LANES)
+    heard, told, v = aligned(TILE * m * LANES, x), aligned(TILE * p * LANES, x), aligned(TILE * LANES, x)
     for begin in range(0, count, TILE):
         samples = min(TILE, count - begin)
         for g in range(first, last):
@@ -137,8 +137,8 @@ def pair_lanes(
     """Run conjugate pairs the same way: table Re a, Im a, Re B, Im B, 2·Re C, −2·Im C of each pair, then D."""
     n, m, p = sizes
     each = 2 * (1 + m + p)
-    heard, told = aligned(TILE * m * LANES), aligned(TILE * p * LANES)
-    v, w = aligned(TILE * LANES), aligned(TILE * LANES)
+    heard, told = aligned(TILE * m * LANES, x), aligned(TILE * p * LANES, x)
+    v, w = aligned(TILE * LANES, x), aligned(TILE * LANES, x)
     for begin in range(0, count, TILE):
         samples = min(TILE, count - begin)
         for g in range(first, last):

@@ -6,8 +6,10 @@ from typing import Any
 
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled
-from statespace.cpu.simd import LANES, fma, load, spread, store
+from statespace.cpu.simd import fma, lanes_of, load, spread, store
 from statespace.cpu.tiles import TILE, aligned, gather_all
+
+_SUMS = 8  # numbers of the state at a time
 
 
 @compiled
@@ -19,40 +21,41 @@ def reach_lanes(
 
     tables (systems, count·m·width) hold A^{count−1−k} B column by column, which (groups) the system of each group.
     sizes are (width, m): numbers of a state, to a multiple of eight, and inputs; x (groups, width·8) is filled. n·m
-    products a sample, where the recurrence itself makes n (n + m).
+    products a sample, where the recurrence itself makes n (n + m). Singles come in groups of sixteen.
     """
     width, m = sizes
-    tile = aligned(TILE * m * LANES)
+    tile = aligned(TILE * m * lanes_of(x), x)
     for g in range(first, last):
         x[g] = 0.0
         table, now = tables[which[g]], x[g]
         for begin in range(0, count, TILE):
             samples = min(TILE, count - begin)
             gather_all(tile, m, sources[g], begin, steps, samples, like)
-            for i in range(0, width, LANES):
+            for i in range(0, width, _SUMS):
                 _reach_eight(table, begin * m * width + i, width, tile, samples * m, now, i)
 
 
 @compiled
 def _reach_eight(table: Array, row: int, width: int, tile: Array, count: int, x: Array, i: int) -> None:
     # eight numbers of the state, over the samples of a tile
-    at = i * LANES
-    a, b, c, d = load(x, at), load(x, at + 8), load(x, at + 16), load(x, at + 24)
-    e, f, g, h = load(x, at + 32), load(x, at + 40), load(x, at + 48), load(x, at + 56)
+    n = lanes_of(x)
+    at = i * n
+    a, b, c, d = load(x, at), load(x, at + n), load(x, at + 2 * n), load(x, at + 3 * n)
+    e, f, g, h = load(x, at + 4 * n), load(x, at + 5 * n), load(x, at + 6 * n), load(x, at + 7 * n)
     for k in range(count):
-        v, q = load(tile, k * LANES), row + k * width
+        v, q = load(tile, k * n), row + k * width
         a, b = fma(spread(table, q), v, a), fma(spread(table, q + 1), v, b)
         c, d = fma(spread(table, q + 2), v, c), fma(spread(table, q + 3), v, d)
         e, f = fma(spread(table, q + 4), v, e), fma(spread(table, q + 5), v, f)
         g, h = fma(spread(table, q + 6), v, g), fma(spread(table, q + 7), v, h)
     store(x, at, a)
-    store(x, at + 8, b)
-    store(x, at + 16, c)
-    store(x, at + 24, d)
-    store(x, at + 32, e)
-    store(x, at + 40, f)
-    store(x, at + 48, g)
-    store(x, at + 56, h)
+    store(x, at + n, b)
+    store(x, at + 2 * n, c)
+    store(x, at + 3 * n, d)
+    store(x, at + 4 * n, e)
+    store(x, at + 5 * n, f)
+    store(x, at + 6 * n, g)
+    store(x, at + 7 * n, h)
 
 
 @compiled

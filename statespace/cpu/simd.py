@@ -1,12 +1,12 @@
-"""A vector of eight doubles as a value in numba: what the vectorizer does not find by itself.
+"""A vector of numbers as a value in numba: what the vectorizer does not find by itself.
 
 A loop over eight lanes, or over the rows of a small matrix, is too short for LLVM's loop vectorizer and its other
 vectorizer is off in numba, so plain loops run one number at a time. With the vector spelled out, four sections of a
-cascade take 1 ns a sample on one core instead of 8. LLVM splits the eight for the registers that a machine has: one of
-AVX-512, two of AVX2, four of NEON.
+cascade take 1 ns a sample on one core instead of 8. A vector is 64 bytes, eight doubles or sixteen singles: LLVM splits
+it for the registers that a machine has, one of AVX-512, two of AVX2, four of NEON.
 
-`fma` rounds once, on every machine and in every place: eight lanes give the bits that each would give alone. A
-processor without such an instruction (x86 before 2013) calls a function for each and is slow.
+`fma` rounds once, on every machine and in every place: all lanes give the bits that each would give alone. A processor
+without such an instruction (x86 before 2013) calls a function for each and is slow.
 
 Signals are read and written at addresses, so that one compiled loop serves every shape, order and stride. The caller
 has checked them and keeps their arrays alive.
@@ -22,25 +22,31 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-LANES = 8
-_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+LANES = 8  # of doubles; `lanes_of` where a loop takes singles too
+_NUMBERS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 
 
-class Float64x8(types.Type):
+class Vector(types.Type):
     """The numba type of a vector; its values live in registers only."""
 
-    def __init__(self) -> None:
-        super().__init__(name="Float64x8")
+    def __init__(self, number: Any, lanes: int) -> None:
+        super().__init__(name=f"{number}x{lanes}")
+        self.number, self.lanes = number, lanes
 
 
-float64x8 = Float64x8()
-_EIGHT = types.UniTuple(float64x8, LANES)
+float64x8, float32x16 = Vector(types.float64, 8), Vector(types.float32, 16)
+_VECTORS = {types.float64: float64x8, types.float32: float32x16}
 
 
-@register_model(Float64x8)
+@register_model(Vector)
 class _Model(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _VECTOR)
+        super().__init__(dmm, fe_type, _many(fe_type.number, fe_type.lanes))
+
+
+def _many(number: Any, count: int) -> Any:
+    kind = _NUMBERS[number]
+    return kind if count == 1 else ir.VectorType(kind, count)
 
 
 # --------------------------------------------------------------- arithmetic
@@ -49,12 +55,14 @@ class _Model(models.PrimitiveModel):
 @intrinsic
 def splat(typing_context: Any, number: Any) -> Any:
     """The same number in all lanes."""
-    return float64x8(types.float64), lambda context, builder, signature, args: _splat(builder, args[0])
+    vector = _VECTORS.get(number)
+    return vector and (vector(number), lambda context, builder, signature, args: _splat(builder, vector, args[0]))
 
 
-def _splat(builder: Any, number: Any) -> Any:
-    first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
-    return _shuffled(builder, first, first, [0] * LANES)
+def _splat(builder: Any, vector: Any, number: Any) -> Any:
+    kind = _many(vector.number, vector.lanes)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    return _shuffled(builder, first, first, [0] * vector.lanes)
 
 
 @intrinsic
@@ -63,136 +71,161 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         # llvmlite does not know the names of vector intrinsics by itself
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f64"), args)
+        kind = _many(a.number, a.lanes)
+        name = f"llvm.fma.v{a.lanes}f{a.number.bitwidth}"
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name), args
+        )
 
-    return float64x8(float64x8, float64x8, float64x8), generate
+    return (a(a, b, c), generate) if _are_vectors(a, b, c) else None
 
 
 @intrinsic
 def mul(typing_context: Any, a: Any, b: Any) -> Any:
     """Product of two vectors."""
-    return float64x8(float64x8, float64x8), lambda context, builder, signature, args: builder.fmul(*args)
+    product = a(a, b), lambda context, builder, signature, args: builder.fmul(*args)
+    return product if _are_vectors(a, b) else None
 
 
 @intrinsic
 def add(typing_context: Any, a: Any, b: Any) -> Any:
     """Sum of two vectors."""
-    return float64x8(float64x8, float64x8), lambda context, builder, signature, args: builder.fadd(*args)
+    total = a(a, b), lambda context, builder, signature, args: builder.fadd(*args)
+    return total if _are_vectors(a, b) else None
+
+
+def _are_vectors(first: Any, *others: Any) -> bool:
+    return isinstance(first, Vector) and all(other == first for other in others)
 
 
 @intrinsic
 def transposed(typing_context: Any, rows: Any) -> Any:
-    """The columns of eight rows: three stages, in each of which rows i and i + d swap their blocks of d numbers."""
+    """The columns of as many rows as lanes: in each stage rows i and i + d swap their blocks of d numbers."""
+    if not isinstance(rows, types.UniTuple) or not isinstance(rows.dtype, Vector) or rows.count != rows.dtype.lanes:
+        return None
+    lanes = rows.count
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        v = [builder.extract_value(args[0], i) for i in range(LANES)]
-        for d in (1, 2, 4):
-            left = [k - d + LANES if k & d else k for k in range(LANES)]
-            right = [k + LANES if k & d else k + d for k in range(LANES)]
-            for i in range(LANES):
+        v = [builder.extract_value(args[0], i) for i in range(lanes)]
+        for d in (d for d in (1, 2, 4, 8) if d < lanes):
+            left = [k - d + lanes if k & d else k for k in range(lanes)]
+            right = [k + lanes if k & d else k + d for k in range(lanes)]
+            for i in range(lanes):
                 if not i & d:
                     pair = v[i], v[i + d]
                     v[i], v[i + d] = _shuffled(builder, *pair, left), _shuffled(builder, *pair, right)
         return context.make_tuple(builder, signature.return_type, v)
 
-    return _EIGHT(_EIGHT), generate
+    return rows(rows), generate
 
 
 def _shuffled(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
-    """Numbers of a (0 to 7) and b (8 to 15) in another order."""
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), LANES), places))
+    """Numbers of a, and after them those of b, in another order."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
 
 
-# --------------------------------------------------------------- arrays, contiguous and double
+# --------------------------------------------------------------- arrays, contiguous; their numbers say which vector
+
+
+def _vector_of(array: Any) -> Any:
+    flat = isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"
+    return _VECTORS.get(array.dtype) if flat else None
 
 
 def _neighbours(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Address of array[index : index + 8]."""
+    """Address of array[index] and those after it that fill a vector."""
     data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+    vector = _vector_of(array_type)
+    return builder.bitcast(builder.gep(data, [index]), _many(vector.number, vector.lanes).as_pointer())
 
 
-def _is_flat(array: Any) -> bool:
-    return bool(
-        isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C" and array.dtype == types.float64
-    )
+@intrinsic
+def lanes_of(typing_context: Any, array: Any) -> Any:
+    """How many numbers of an array fill a vector, a constant."""
+    vector = _VECTORS.get(array.dtype) if isinstance(array, types.Array) else None
+    return vector and (types.intp(array), lambda context, *rest: context.get_constant(types.intp, vector.lanes))
 
 
 @intrinsic
 def load(typing_context: Any, array: Any, index: Any) -> Any:
-    """array[index : index + 8] of a contiguous 1-D float64 array; the caller keeps it inside."""
-    if not _is_flat(array):
-        return None
+    """The numbers from array[index] on, of a contiguous 1-D array; the caller keeps them inside."""
+    vector = _vector_of(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = builder.load(_neighbours(context, builder, array, *args))
-        vector.align = 8
-        return vector
+        found = builder.load(_neighbours(context, builder, array, *args))
+        found.align = vector.number.bitwidth // 8
+        return found
 
-    return float64x8(array, types.intp), generate
+    return vector and (vector(array, types.intp), generate)
 
 
 @intrinsic
 def store(typing_context: Any, array: Any, index: Any, vector: Any) -> Any:
-    """array[index : index + 8] = vector."""
-    if not _is_flat(array):
-        return None
+    """Write a vector from array[index] on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _neighbours(context, builder, array, *args[:2])).align = 8
+        stored = builder.store(args[2], _neighbours(context, builder, array, *args[:2]))
+        stored.align = vector.number.bitwidth // 8
         return context.get_dummy_value()
 
-    return types.none(array, types.intp, float64x8), generate
+    fits = _vector_of(array) is not None and _vector_of(array) == vector
+    return (types.none(array, types.intp, vector), generate) if fits else None
 
 
 @intrinsic
 def spread(typing_context: Any, array: Any, index: Any) -> Any:
     """array[index] in all lanes, without the look at negative indices that numba takes."""
-    if not _is_flat(array):
-        return None
+    vector = _vector_of(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(array)(context, builder, args[0]).data
-        return _splat(builder, builder.load(builder.gep(data, [args[1]])))
+        return _splat(builder, vector, builder.load(builder.gep(data, [args[1]])))
 
-    return float64x8(array, types.intp), generate
+    return vector and (vector(array, types.intp), generate)
+
+
+@intrinsic
+def load_rows(typing_context: Any, array: Any, index: Any, step: Any) -> Any:
+    """As many vectors as there are lanes, step numbers apart: what `transposed` takes."""
+    vector = _vector_of(array)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        rows, at = [], args[1]
+        for _ in range(vector.lanes):
+            rows.append(builder.load(_neighbours(context, builder, array, args[0], at)))
+            rows[-1].align = vector.number.bitwidth // 8
+            at = builder.add(at, args[2])
+        return context.make_tuple(builder, signature.return_type, rows)
+
+    return vector and (types.UniTuple(vector, vector.lanes)(array, types.intp, types.intp), generate)
 
 
 # --------------------------------------------------------------- addresses; `like` is a number of the type found there
 
 
-def _kind(like: Any) -> Any:
-    return {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}.get(like)
+def _read(builder: Any, address: Any, like: Any, number: Any, count: int) -> Any:
+    """Numbers of one type as those of another."""
+    found = builder.load(builder.inttoptr(address, _many(like, count).as_pointer()))
+    found.align = like.bitwidth // 8
+    return builder.fpext(found, _many(number, count)) if like.bitwidth < number.bitwidth else found
 
 
-def _reader(many: int) -> Callable[..., Any]:
-    """Code that reads one or eight numbers and widens them to double."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind, wide = _kind(signature.args[1]), ir.DoubleType() if many == 1 else _VECTOR
-        found = builder.load(builder.inttoptr(args[0], _of(kind, many).as_pointer()))
-        found.align = 4 if kind == ir.FloatType() else 8
-        return builder.fpext(found, wide) if kind == ir.FloatType() else found
-
-    return generate
-
-
-def _writer(many: int) -> Callable[..., Any]:
-    """Code that rounds one or eight doubles to their type and writes them."""
+def _writer(number: Any, count: int) -> Callable[..., Any]:
+    """Code that rounds numbers to their type and writes them."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        target, value = _of(_kind(signature.args[1]), many), args[2]
-        single = _kind(signature.args[1]) == ir.FloatType()
-        value = builder.fptrunc(value, target) if single else value
-        builder.store(value, builder.inttoptr(args[0], target.as_pointer())).align = 4 if single else 8
+        like, value = signature.args[1], args[2]
+        target = _many(like, count)
+        value = builder.fptrunc(value, target) if like.bitwidth < number.bitwidth else value
+        builder.store(value, builder.inttoptr(args[0], target.as_pointer())).align = like.bitwidth // 8
         return context.get_dummy_value()
 
     return generate
 
 
-def _of(kind: Any, many: int) -> Any:
-    return kind if many == 1 else ir.VectorType(kind, many)
+def _fits(like: Any, number: Any) -> bool:
+    """Whether numbers are held at least as precisely as they lie in memory."""
+    return like in _NUMBERS and number in _NUMBERS and like.bitwidth <= number.bitwidth
 
 
 @intrinsic
@@ -220,36 +253,70 @@ def prefetch(typing_context: Any, address: Any, write: Any) -> Any:
 
 
 @intrinsic
-def load_at(typing_context: Any, address: Any, like: Any) -> Any:
-    """Eight neighbours at an address."""
-    return (float64x8(types.intp, like), _reader(LANES)) if _kind(like) else None
+def load_at(typing_context: Any, address: Any, like: Any, array: Any) -> Any:
+    """Neighbours at an address, as many and as precise as a vector of the array."""
+    vector = _vector_of(array)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _read(builder, args[0], like, vector.number, vector.lanes)
+
+    return (vector(types.intp, like, array), generate) if vector and _fits(like, vector.number) else None
+
+
+@intrinsic
+def load_rows_at(typing_context: Any, addresses: Any, offset: Any, like: Any, array: Any) -> Any:
+    """The same for as many addresses as lanes, from an offset in bytes on: what `transposed` takes."""
+    vector = _vector_of(array)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = context.make_array(addresses)(context, builder, args[0]).data
+        rows = []
+        for lane in range(vector.lanes):
+            address = builder.add(builder.load(builder.gep(first, [ir.Constant(ir.IntType(64), lane)])), args[1])
+            rows.append(_read(builder, address, like, vector.number, vector.lanes))
+        return context.make_tuple(builder, signature.return_type, rows)
+
+    listed = isinstance(addresses, types.Array) and addresses.layout == "C" and addresses.dtype == types.intp
+    if not (vector and listed and _fits(like, vector.number)):
+        return None
+    return types.UniTuple(vector, vector.lanes)(addresses, types.intp, like, array), generate
 
 
 @intrinsic
 def store_at(typing_context: Any, address: Any, like: Any, vector: Any) -> Any:
-    """Write eight neighbours at an address."""
-    return (types.none(types.intp, like, float64x8), _writer(LANES)) if _kind(like) else None
+    """Write neighbours at an address."""
+    if not (isinstance(vector, Vector) and _fits(like, vector.number)):
+        return None
+    return types.none(types.intp, like, vector), _writer(vector.number, vector.lanes)
 
 
 @intrinsic
 def read_at(typing_context: Any, address: Any, like: Any) -> Any:
-    """Read one number at an address."""
-    return (types.float64(types.intp, like), _reader(1)) if _kind(like) else None
+    """Read one number at an address, as a double."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _read(builder, args[0], like, types.float64, 1)
+
+    return (types.float64(types.intp, like), generate) if like in _NUMBERS else None
 
 
 @intrinsic
 def write_at(typing_context: Any, address: Any, like: Any, number: Any) -> Any:
-    """Write one number at an address."""
-    return (types.none(types.intp, like, types.float64), _writer(1)) if _kind(like) else None
+    """Write one double at an address."""
+    return (types.none(types.intp, like, types.float64), _writer(types.float64, 1)) if like in _NUMBERS else None
 
 
 __all__ = [
     "LANES",
     "add",
+    "float32x16",
     "float64x8",
     "fma",
+    "lanes_of",
     "load",
     "load_at",
+    "load_rows",
+    "load_rows_at",
     "mul",
     "prefetch",
     "read_at",

@@ -6,7 +6,6 @@ meet in it.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
@@ -26,21 +25,31 @@ def thread_count() -> int:
     return len(available(0)) if available else os.cpu_count() or 1
 
 
-def share(task: Callable[[int], None], count: int) -> None:
-    """Do task(0) … task(count − 1), each once, on this thread and on those of the pool that are free.
+def share(task: Callable[[int, int], None], count: int, *, least: int = 1) -> None:
+    """Do task(first, last) for all numbers from 0 to count − 1, on this thread and on those of the pool that are free.
 
-    Every thread takes the next number until none is left, so that a slow one does not keep the others waiting. The
-    caller works too and waits for nobody who has not begun: calls from many threads at once cannot block each other.
-    An error, or Ctrl-C, is raised when all have stopped: what they write to is the caller's.
+    Every thread takes the next numbers until none is left. It takes many at first, ``least`` or more, as one that is
+    woken needs Python's lock, which the others give back for as long as they work on what they took: of 16 pieces of
+    40 µs, taken one by one, 4 were done before a second thread began. It takes few in the end, so that a slow one does
+    not keep the others waiting. The caller works too and waits for nobody who has not begun: calls from many threads
+    at once cannot block each other. An error, or Ctrl-C, is raised when all have stopped: what they write to is the
+    caller's.
     """
-    numbers = itertools.count()  # next() is one step under Python's lock, and so is append()
+    threads, next_number = thread_count(), 0
     failed: list[BaseException] = []
     gate, closed, begun, ended = threading.Lock(), list[None](), list[None](), list[None]()
 
+    def take() -> tuple[int, int]:
+        nonlocal next_number
+        with gate:
+            first = next_number
+            next_number = min(first + max(least, (count - first) // (2 * threads)), count)
+            return first, next_number
+
     def work() -> None:
         try:
-            while not failed and (number := next(numbers)) < count:
-                task(number)
+            while not failed and (numbers := take())[0] < count:
+                task(*numbers)
         except BaseException as error:
             failed.append(error)
 
@@ -52,7 +61,7 @@ def share(task: Callable[[int], None], count: int) -> None:
         work()
         ended.append(None)
 
-    _call(help_out, min(thread_count(), count) - 1)
+    _call(help_out, min(threads, -(-count // least)) - 1, threads - 1)
     work()
     while True:
         try:
@@ -73,10 +82,10 @@ def _wait(ended: list[None], count: int) -> None:
         time.sleep(0 if time.perf_counter() < until else 1e-4)
 
 
-def _call(job: Callable[[], None], helpers: int) -> None:
+def _call(job: Callable[[], None], helpers: int, size: int) -> None:
     """Hand a job to threads of the pool; where there are none to be had, as at the end of a process, nobody comes."""
     try:
-        queue = _pool(thread_count() - 1) if helpers > 0 else SimpleQueue()
+        queue = _pool(size) if helpers > 0 else SimpleQueue()
     except RuntimeError:
         return
     for _ in range(helpers):

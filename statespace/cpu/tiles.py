@@ -1,8 +1,8 @@
 """Tiles: a piece of eight signals side by side, tile[8 t + lane], small enough for the nearest cache.
 
-Whatever the order of a signal in memory, the loops see tiles only. Eight signals whose samples are neighbours, forward
-or backward in time, are transposed in registers, eight samples at a time (0.14 ns a number); channels that are
-neighbours are read as they lie; all else goes number by number.
+Whatever the order of a signal in memory, the loops see tiles only. Signals whose samples are neighbours, forward or
+backward in time, are transposed in registers, eight samples at a time (0.14 ns a number); channels that are neighbours
+are read as they lie; all else goes number by number. A tile of singles holds sixteen signals instead of eight.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import numpy as np
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled
 from statespace.cpu.simd import (
-    LANES,
+    lanes_of,
     load,
     load_at,
+    load_rows,
+    load_rows_at,
     prefetch,
     read_at,
     size_of,
@@ -27,15 +29,16 @@ from statespace.cpu.simd import (
     write_at,
 )
 
-TILE = 128  # samples: 8 kB for eight lanes of one channel
+TILE = 128  # samples: 8 kB for the lanes of one channel
 _AHEAD = 32  # samples: the lines they will be written to are asked for early, 1.2 for 1.5 ns a sample in all
 
 
 @compiled
-def aligned(count: int) -> Array:
+def aligned(count: int, like: Array) -> Array:
     """An array that begins with a line of the cache: vectors that lie across two are half as quick."""
-    room = np.zeros(count + LANES)
-    first = -(room.ctypes.data // 8) % LANES
+    lanes = lanes_of(like)
+    room = np.zeros(count + lanes, like.dtype)
+    first = -(room.ctypes.data // room.itemsize) % lanes
     return room[first : first + count]
 
 
@@ -47,36 +50,33 @@ def gather(
     tile: Array, first: int, apart: int, sources: Array, offset: int, step: int, count: int, like: float
 ) -> None:
     """tile[(first + t·apart)·8 + lane] = the number at sources[lane] + offset + t·step, for t < count."""
-    size = size_of(like)
+    size, lanes = size_of(like), lanes_of(tile)
     done = 0
     if _neighbours(sources, 0):  # one signal
         for t in range(count):
-            store(tile, (first + t * apart) * LANES, splat(read_at(sources[0] + offset + t * step, like)))
+            number = tile.dtype.type(read_at(sources[0] + offset + t * step, like))
+            store(tile, (first + t * apart) * lanes, splat(number))
         done = count
     elif abs(step) == size:
-        done = count - count % LANES
-        for t in range(0, done, LANES):
-            _gather_eight(tile, first + t * apart, apart, sources, offset + t * step, step < 0, like)
+        done = count - count % lanes
+        for t in range(0, done, lanes):
+            _gather_square(tile, first + t * apart, apart, sources, offset + t * step, step < 0, like)
     elif _neighbours(sources, size):
         for t in range(count):
-            store(tile, (first + t * apart) * LANES, load_at(sources[0] + offset + t * step, like))
+            store(tile, (first + t * apart) * lanes, load_at(sources[0] + offset + t * step, like, tile))
         done = count
-    for lane in range(LANES):
+    for lane in range(lanes):
         for t in range(done, count):
-            tile[(first + t * apart) * LANES + lane] = read_at(sources[lane] + offset + t * step, like)
+            tile[(first + t * apart) * lanes + lane] = read_at(sources[lane] + offset + t * step, like)
 
 
 @compiled
-def _gather_eight(tile: Array, first: int, apart: int, sources: Array, o: int, back: bool, like: float) -> None:
-    last = (LANES - 1) * (1 if back else 0)  # backward in time the last sample has the lowest address
-    o -= last * size_of(like)
-    columns = transposed((
-        load_at(sources[0] + o, like), load_at(sources[1] + o, like), load_at(sources[2] + o, like),
-        load_at(sources[3] + o, like), load_at(sources[4] + o, like), load_at(sources[5] + o, like),
-        load_at(sources[6] + o, like), load_at(sources[7] + o, like),
-    ))  # fmt: skip
-    at, on = (first + last * apart) * LANES, (-apart if back else apart) * LANES
-    for column in columns:
+def _gather_square(tile: Array, first: int, apart: int, sources: Array, o: int, back: bool, like: float) -> None:
+    # as many samples as lanes
+    lanes = lanes_of(tile)
+    last = (lanes - 1) * (1 if back else 0)  # backward in time the last sample has the lowest address
+    at, on = (first + last * apart) * lanes, (-apart if back else apart) * lanes
+    for column in transposed(load_rows_at(sources, o - last * size_of(like), like, tile)):
         store(tile, at, column)
         at += on
 
@@ -86,35 +86,32 @@ def scatter(
     tile: Array, first: int, apart: int, targets: Array, offset: int, step: int, count: int, like: float
 ) -> None:
     """Write tile[(first + t·apart)·8 + lane] at targets[lane] + offset + t·step, for t < count."""
-    size = size_of(like)
+    size, lanes = size_of(like), lanes_of(tile)
     done = 0
     if _neighbours(targets, 0):
         for t in range(count):
-            write_at(targets[0] + offset + t * step, like, tile[(first + t * apart) * LANES])
+            write_at(targets[0] + offset + t * step, like, tile[(first + t * apart) * lanes])
         done = count
     elif abs(step) == size:
-        done = count - count % LANES
-        for t in range(0, done, LANES):
-            _scatter_eight(tile, first + t * apart, apart, targets, offset + t * step, step < 0, like)
+        done = count - count % lanes
+        for t in range(0, done, lanes):
+            _scatter_square(tile, first + t * apart, apart, targets, offset + t * step, step < 0, like)
     elif _neighbours(targets, size):
         for t in range(count):
-            store_at(targets[0] + offset + t * step, like, load(tile, (first + t * apart) * LANES))
+            store_at(targets[0] + offset + t * step, like, load(tile, (first + t * apart) * lanes))
         done = count
-    for lane in range(LANES):
+    for lane in range(lanes):
         for t in range(done, count):
-            write_at(targets[lane] + offset + t * step, like, tile[(first + t * apart) * LANES + lane])
+            write_at(targets[lane] + offset + t * step, like, tile[(first + t * apart) * lanes + lane])
 
 
 @compiled
-def _scatter_eight(tile: Array, first: int, apart: int, targets: Array, o: int, back: bool, like: float) -> None:
-    last = (LANES - 1) * (1 if back else 0)
-    at, n, o = (first + last * apart) * LANES, (-apart if back else apart) * LANES, o - last * size_of(like)
-    rows = transposed((
-        load(tile, at), load(tile, at + n), load(tile, at + 2 * n), load(tile, at + 3 * n),
-        load(tile, at + 4 * n), load(tile, at + 5 * n), load(tile, at + 6 * n), load(tile, at + 7 * n),
-    ))  # fmt: skip
+def _scatter_square(tile: Array, first: int, apart: int, targets: Array, o: int, back: bool, like: float) -> None:
+    lanes = lanes_of(tile)
+    last = (lanes - 1) * (1 if back else 0)
+    at, on, o = (first + last * apart) * lanes, (-apart if back else apart) * lanes, o - last * size_of(like)
     ahead = o + (-_AHEAD if back else _AHEAD) * size_of(like)
-    for lane, row in enumerate(rows):
+    for lane, row in enumerate(transposed(load_rows(tile, at, on))):
         prefetch(targets[lane] + ahead, 1)
         store_at(targets[lane] + o, like, row)
 
@@ -123,7 +120,7 @@ def _scatter_eight(tile: Array, first: int, apart: int, targets: Array, o: int, 
 def _neighbours(addresses: Array, size: int) -> bool:
     """Whether each lane lies a size after the one before; with size 0, whether all are one signal."""
     near = True
-    for lane in range(1, LANES):
+    for lane in range(1, addresses.shape[0]):
         near = near and addresses[lane] == addresses[lane - 1] + size
     return near
 
@@ -168,10 +165,11 @@ def gather_channels(
     tiles: Array, span: int, sources: Array, first: int, last: int, offset: int, step: int, count: int, like: float
 ) -> None:
     """A tile for each group, sample by sample, as they lie in memory: 2.3 for 7.6 ns a number of 64 channels."""
+    lanes = lanes_of(tiles)
     for t in range(count):
         at = offset + t * step
         for g in range(first, last):
-            store(tiles, ((g - first) * span + t) * LANES, load_at(sources[g, 0] + at, like))
+            store(tiles, ((g - first) * span + t) * lanes, load_at(sources[g, 0] + at, like, tiles))
 
 
 @compiled
@@ -179,7 +177,8 @@ def scatter_channels(
     tiles: Array, span: int, targets: Array, first: int, last: int, offset: int, step: int, count: int, like: float
 ) -> None:
     """And back."""
+    lanes = lanes_of(tiles)
     for t in range(count):
         at = offset + t * step
         for g in range(first, last):
-            store_at(targets[g, 0] + at, like, load(tiles, ((g - first) * span + t) * LANES))
+            store_at(targets[g, 0] + at, like, load(tiles, ((g - first) * span + t) * lanes))

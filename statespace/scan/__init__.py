@@ -1,6 +1,7 @@
 """Floor 2: running a recurrence, sample by sample, over lanes, and in blocks of time."""
 
 from statespace.scan.lanes import as_lanes
+from statespace.scan.quick import in_single, quick_lanes
 from statespace.scan.recurrence import output_like, reference, run, run_lanes, without_remnants
 from statespace.scan.rows import (
     Run,
@@ -21,8 +22,10 @@ __all__ = [
     "broadcast_batch",
     "cut",
     "flat",
+    "in_single",
     "memory",
     "output_like",
+    "quick_lanes",
     "reference",
     "refuse_complex_on_pairs",
     "run",

@@ -1,7 +1,7 @@
 """Eight signals at once: a system as the loops over lanes take it, and signals as they lie in memory.
 
 A loop of `statespace.cpu` whose name ends in ``_lanes`` runs groups of eight lanes over as many samples each, from
-states (groups, size·8). Lanes are channels, or blocks of one channel.
+states (groups, size·8). Lanes are channels, or blocks of one channel. In single precision sixteen make a group.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ class Lanes(NamedTuple):
 
     loop: Callable[..., None]  # (first, last, tables, x, sources, targets, steps, count, writes, like)
     table: Array  # (systems, numbers of a system)
-    ready: Array  # the table of the first system for a group, each number eight times unless shared
+    ready: Array  # the table of the first system for a group, each number once a lane unless shared
     size: int  # real numbers of a state
     inputs: int
-    shared: bool  # whether the eight lanes of a group must be of one system
+    shared: bool  # whether the lanes of a group must be of one system
     cost: float  # ns a sample and lane on one thread
+    units: Array | None = None  # (systems, size), what numbers of a state are divided by; None for 1
+
+    @property
+    def width(self) -> int:
+        """Lanes of a group."""
+        return 64 // self.table.itemsize
 
 
 class Placed(NamedTuple):
@@ -114,18 +120,20 @@ def _diagonal(system: Any) -> Lanes:
 # --------------------------------------------------------------- states
 
 
-def into_lanes(lanes: Lanes, x: Array) -> Array:
-    """States (rows, state_size) as real numbers (rows, size); a copy."""
+def into_lanes(lanes: Lanes, which: Array, x: Array) -> Array:
+    """States (rows, state_size) as real numbers (rows, size) in the units of lanes; a copy."""
     if x.dtype.kind == "c":  # pairs
         return np.array(x, order="C").view(np.float64)
     w = np.zeros((len(x), lanes.size))  # a cascade of odd order has a state to spare
     w[:, : x.shape[1]] = x
-    return w
+    return w if lanes.units is None else w / lanes.units[which]
 
 
-def from_lanes(w: Array, system: Any) -> Array:
+def from_lanes(lanes: Lanes, which: Array, w: Array, system: Any) -> Array:
     """And back, (rows, state_size)."""
-    return np.ascontiguousarray(w).view(np.complex128) if system.stores_pairs else w[:, : system.state_size]
+    if system.stores_pairs:
+        return np.ascontiguousarray(w).view(np.complex128)
+    return (w if lanes.units is None else w * lanes.units[which])[:, : system.state_size]
 
 
 # --------------------------------------------------------------- signals
@@ -147,14 +155,14 @@ def readable(signal: Array) -> Array:
 
 # --------------------------------------------------------------- runs
 
-# Runs groups of eight lanes, from the first to before the last, and leaves their states in x.
+# Runs groups of lanes, from the first to before the last, and leaves their states in x.
 Task: TypeAlias = Callable[[int, int], None]
 
 
 def task_of(lanes: Lanes, which: Array, x: Array, source: Placed, target: Placed | None, count: int) -> Task:
     """What runs ``count`` samples of a group; without a target only for the states that it leaves.
 
-    which, the rows of source and target (groups, 8), x (groups, size·8), eight lanes of a number side by side.
+    which, the rows of source and target (groups, 8), x (groups, size·8), the lanes of a number side by side.
     """
     tables, into = _tables(lanes, which), source if target is None else target
     rest = (x, source.rows, into.rows, (*source.steps, *into.steps), count, target is not None, source.like)
@@ -176,11 +184,10 @@ def do(
     """
     from statespace.cpu import share, thread_count
 
-    if groups == 1 or groups * 8 * count * lanes.cost * share_of_work < _WORTH_A_THREAD:
+    if groups == 1 or groups * lanes.width * count * lanes.cost * share_of_work < _WORTH_A_THREAD:
         task(0, groups)
         return
-    each = -(-groups // thread_count()) if together else 1
-    share(lambda k: task(k * each, min(k * each + each, groups)), -(-groups // each))
+    share(task, groups, least=-(-groups // thread_count()) if together else 1)
 
 
 def run_rows(
@@ -190,43 +197,44 @@ def run_rows(
     if len(w) == 1:
         return _run_row(lanes, which, source, target, w, begin, count)
     own, same = lanes.shared and len(lanes.table) > 1, in_place(source, target)
-    picks = _eights_of_a_system(which, same) if own else _eights(len(w), same)
-    x = side_by_side(w[picks])
+    picks = _groups_of_a_system(which, lanes.width, same) if own else _groups(len(w), lanes.width, same)
+    x = side_by_side(w[picks], lanes)
     into = None if target is None else at(target, picks, begin)
     task = task_of(lanes, which[picks], x, at(source, picks, begin), into, count)
     do(task, lanes, len(picks), count, together=abs(source.steps[0]) > abs(source.rows[1] - source.rows[0]))
     after = np.empty_like(w)
-    after[picks] = lane_by_lane(x)  # rows that lie in two lanes were run twice, to the same bits
+    after[picks] = lane_by_lane(x, lanes)  # rows that lie in two lanes were run twice, to the same bits
     return after
 
 
 def _run_row(
     lanes: Lanes, which: Array, source: Placed, target: Placed | None, w: Array, begin: int, count: int
 ) -> Array:
-    """The same for one row, eight times over."""
-    x = w.repeat(8).reshape(1, -1)
+    """The same for one row, in every lane."""
+    width = lanes.width
+    x = w.astype(lanes.table.dtype, copy=False).repeat(width).reshape(1, -1)
     into = source if target is None else target
     first, last = source.rows + begin * source.steps[0], into.rows + begin * into.steps[0]
-    eight = first.repeat(8).reshape(1, 8), last.repeat(8).reshape(1, 8)
-    tables = lanes.ready if len(lanes.table) == 1 else _tables(lanes, which.repeat(8).reshape(1, 8))
-    lanes.loop(0, 1, tables, x, *eight, (*source.steps, *into.steps), count, target is not None, source.like)
-    return x.reshape(1, -1, 8)[:, :, 0]
+    rows = first.repeat(width).reshape(1, width), last.repeat(width).reshape(1, width)
+    tables = lanes.ready if len(lanes.table) == 1 else _tables(lanes, which.repeat(width).reshape(1, width))
+    lanes.loop(0, 1, tables, x, *rows, (*source.steps, *into.steps), count, target is not None, source.like)
+    return x.reshape(1, -1, width)[:, :, 0].astype(w.dtype, copy=False)
 
 
-def _eights(rows: int, in_place: bool) -> Array:
-    """Rows in groups of eight, (groups, 8): the last group reaches back, fewer than eight repeat the last row.
+def _groups(rows: int, width: int, in_place: bool) -> Array:
+    """Rows in groups of lanes, (groups, width): the last group reaches back, too few rows repeat the last of them.
 
     In place the last group repeats it too: what it reached back to would be overwritten.
     """
-    groups = 8 * np.arange(-(-rows // 8))[:, None] + np.arange(8)
-    last = rows - 1 if rows < 8 or in_place else rows - 8 + np.arange(8)
+    groups = width * np.arange(-(-rows // width))[:, None] + np.arange(width)
+    last = rows - 1 if rows < width or in_place else rows - width + np.arange(width)
     return np.minimum(groups, last)
 
 
-def _eights_of_a_system(which: Array, in_place: bool) -> Array:
+def _groups_of_a_system(which: Array, width: int, in_place: bool) -> Array:
     """The same where a group must be of one system."""
     rows = [np.flatnonzero(which == system) for system in np.unique(which)]
-    return np.concatenate([own[_eights(len(own), in_place)] for own in rows])
+    return np.concatenate([own[_groups(len(own), width, in_place)] for own in rows])
 
 
 def in_place(source: Placed, target: Placed | None) -> bool:
@@ -239,14 +247,14 @@ def at(place: Placed, row: Array, sample: Any) -> Placed:
     return place._replace(rows=place.rows[row] + sample * place.steps[0])
 
 
-def side_by_side(w: Array) -> Array:
+def side_by_side(w: Array, lanes: Lanes) -> Array:
     """States (groups, 8, size) as the loops take them, (groups, size·8)."""
-    return np.ascontiguousarray(w.swapaxes(1, 2)).reshape(len(w), -1)
+    return np.ascontiguousarray(w.swapaxes(1, 2), lanes.table.dtype).reshape(len(w), -1)
 
 
-def lane_by_lane(x: Array) -> Array:
+def lane_by_lane(x: Array, lanes: Lanes) -> Array:
     """And back, as a view."""
-    return x.reshape(len(x), -1, 8).swapaxes(1, 2)
+    return x.reshape(len(x), -1, lanes.width).swapaxes(1, 2)
 
 
 def _tables(lanes: Lanes, which: Array) -> Array:

@@ -58,6 +58,11 @@ def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int 
     lanes = as_lanes(system) if isinstance(system.A, Cascade) and 0 not in u.shape else None
     if lanes is not None:
         return _real_cascade(system, lanes, u, x0, keep, overwrite)
+    return one_by_one(system, u, x0, keep)
+
+
+def one_by_one(system: DiscreteSystem, u: Array, x0: Array, keep: int) -> Run:
+    """Run it row by row and number by number."""
     rows = _rows(system, u, x0, keep)
     something = rows.u.shape[0] > 0 and rows.u.shape[1] > 0
     final = _engine(system)(system, rows) if something else rows.x
@@ -163,16 +168,9 @@ def _real_cascade(system: DiscreteSystem, lanes: Lanes, u: Array, x0: Array, kee
     x = run_lanes(system, lanes, u[..., :first, :], x0, y[..., :first, :])
     states = np.empty((*x.shape[:-1], 0, x.shape[-1]), x.dtype)
     if first < length:
-        states = _states(system, u[..., first:, :], x)
+        states = one_by_one(system, u[..., first:, :], x, keep).states
         x = run_lanes(system, lanes, u[..., first:, :], x, y[..., first:, :])
     return Run(y, x, states)
-
-
-def _states(system: DiscreteSystem, u: Array, x: Array) -> Array:
-    """States before every sample of u."""
-    rows = _rows(system, u, x, u.shape[-2])
-    _cascade(system, rows)
-    return rows.states.reshape(*rows.batch, *rows.states.shape[1:])
 
 
 def _delay(system: DiscreteSystem, rows: Rows) -> Array:
@@ -222,10 +220,10 @@ def run_lanes(system: Any, lanes: Lanes, u: Array, x0: Array, y: Array, run: Any
     which = systems_of_rows(system, batch)
     u = readable(expanded(u, (*batch, *u.shape[-2:])))
     start = expanded(x0, (*batch, x0.shape[-1])).reshape(len(which), x0.shape[-1])
-    w = into_lanes(lanes, start.astype(kind, copy=False))
+    w = into_lanes(lanes, which, start.astype(kind, copy=False))
     if length and len(which):
         w = run(lanes, which, placed(u), placed(y), w, count=length, **how)
-    return from_lanes(w, system).reshape(*batch, x0.shape[-1])
+    return from_lanes(lanes, which, w, system).reshape(*batch, x0.shape[-1])
 
 
 def expanded(array: Array, shape: tuple[int, ...]) -> Array:

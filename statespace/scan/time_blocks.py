@@ -4,7 +4,8 @@
     x_{j+1} = A^S x_j + v_j                                            one small state from block to block
     y of block j by the recurrence from x_j                            all blocks at once
 
-K is where a state is forgotten: what it leaves after K samples is below 1e-21 of what it was, and A^S x_j with it. A
+K is where a state is forgotten: what it leaves after K samples is below 1e-21 of what it was (1e-12 in single), and
+A^S x_j with it. A
 system that forgets within a block reads few samples twice; one that does not, K = S, all of them. Nothing is added to
 an output afterwards, so that each is the recurrence's own, from a start that agrees to rounding.
 """
@@ -22,7 +23,6 @@ from statespace.scan.lanes import (
     Lanes,
     Placed,
     Task,
-    as_lanes,
     do,
     in_place,
     into_lanes,
@@ -31,12 +31,13 @@ from statespace.scan.lanes import (
     side_by_side,
     task_of,
 )
-from statespace.scan.recurrence import run
+from statespace.scan.quick import quick_lanes
+from statespace.scan.recurrence import one_by_one
 from statespace.structure import Dense
 from statespace.structure.matrices import balanced
 
-_FORGOTTEN = 2.0**-70  # of the peak of a state: five digits below rounding
-_AIM = 2.0**-80  # where the poles say to look first
+_FORGOTTEN = 2.0**-17  # rounding of the peak of a state: five digits below
+_AIM = 2.0**-10  # of what is forgotten: where the poles say to look first
 _BOUNDED = 10.0  # entries of powers of a balanced matrix
 _SHARED = 4e5  # ns of work from which threads share it
 _SHORTEST, _LONGEST = 64, 2**16  # samples of a block
@@ -45,40 +46,48 @@ _SHORTEST, _LONGEST = 64, 2**16  # samples of a block
 class Blocks(NamedTuple):
     """How every row of a signal is cut: the same for every number of threads."""
 
-    pieces: int  # blocks of a row, eight to a group of lanes; 1 where the rows themselves are lanes
+    pieces: int  # blocks of a row, as many to a group as it has lanes; 1 where the rows themselves are lanes
     length: int  # samples S; what is left over runs at the end
 
 
-def cut(system: Any, rows: int, length: int) -> Blocks | None:
+def cut(system: Any, rows: int, length: int, single: bool = False) -> Blocks | None:
     """Blocks of every row of a signal, or None where there is too little.
 
-    Eight rows or more are lanes themselves, unless each needs a matrix of its own. Otherwise 64 blocks in all, eight
-    groups of lanes; more for long rows, and for a wide state, as A^S costs its size times S samples. Fewer where they
-    would be shorter than what the system remembers, down to one group for each row, or to four where a run is long
-    enough to be shared.
+    As many rows as lanes are lanes themselves, unless each needs a matrix of its own. Otherwise eight groups of lanes
+    in all; more for long rows, and for a wide state, as A^S costs its size times S samples. Fewer where blocks would be
+    shorter than what the system remembers, down to one group for each row, or to four where a run is long enough to be
+    shared; two groups may be nearly as short.
     """
-    lanes = as_lanes(system)
+    lanes = quick_lanes(system, single)
     assert lanes is not None
-    if rows >= 8 and not (lanes.shared and len(lanes.table) > 1):
+    width = lanes.width
+    if rows >= width and not (lanes.shared and len(lanes.table) > 1):
         return Blocks(1, length)
-    most = max(8 * -(-(8 if lanes.size <= 16 else lanes.size) // rows), 8 * (length // (8 * _LONGEST)))
-    most = min(most, length // _SHORTEST // 8 * 8)
+    most = width * max(-(-(8 if lanes.size <= 16 else lanes.size) // rows), length // (width * _LONGEST))
+    most = min(most, length // _SHORTEST // width * width)
     if most == 0:
         return None
-    least = 8 if rows * length * lanes.cost < _SHARED else 8 * -(-4 // rows)
-    fewer = [count for count in range(most, least - 1, -8) if length // count >= 1.5 * remembered(system)]
-    count = fewer[0] if fewer else most
+    least = width if rows * length * lanes.cost < _SHARED else width * -(-4 // rows)
+    past = remembered(system, single)
+    fitting = [n for n in range(most, least - 1, -width) if length // n >= (1.5 if n > 2 * width else 1.1) * past]
+    count = fitting[0] if fitting else most
     samples = length // count
-    if samples >= 1024:  # whole lines of the cache, and an odd number, or all eight would meet in one place of it
-        samples = 8 * (samples // 8 - (samples // 8 % 2 == 0))
+    if samples >= 1024:  # whole lines of the cache, and an odd number, or all lanes would meet in one place of it
+        samples = width * (samples // width - (samples // width % 2 == 0))
     return Blocks(count, samples)
 
 
 @lru_cache(maxsize=32)
-def remembered(system: Any) -> int:
-    """Samples until the slowest mode has fallen to 1e-24, by its pole."""
+def remembered(system: Any, single: bool = False) -> int:
+    """Samples until the slowest mode has fallen to 1e-24 (1e-15 in single), by its pole."""
     radius = float(np.abs(system.poles).max(initial=0.0))
-    return math.ceil(math.log(_AIM) / math.log(min(max(radius, 0.1), 1 - 1e-9))) + 2 * system.n_states
+    return (
+        math.ceil(math.log(_AIM * _forgotten(single)) / math.log(min(max(radius, 0.1), 1 - 1e-9))) + 2 * system.n_states
+    )
+
+
+def _forgotten(single: bool) -> float:
+    return _FORGOTTEN * float(np.finfo(np.float32 if single else np.float64).eps) / 2
 
 
 class Memory(NamedTuple):
@@ -90,23 +99,23 @@ class Memory(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def memory(system: Any, S: int) -> Memory | None:
+def memory(system: Any, S: int, single: bool = False) -> Memory | None:
     """Run every unit state without input until it is forgotten, or for S samples; None where A^S is not to be trusted.
 
     The largest pole says where to look first; what the states do says whether it was enough. A^S is to be trusted
     where powers on the way stay small: that of a companion matrix of poles 0.99999 e^{±0.01j} reaches 100, and 64
     blocks with the same error in A^S were 1e-10 off, the recurrence 2e-12.
     """
-    lanes = as_lanes(system)
+    lanes = quick_lanes(system, single)
     assert lanes is not None
     systems, n = len(lanes.table), lanes.size
     which, w = np.repeat(np.arange(systems), n), np.tile(np.eye(n), (systems, 1))
-    first = min(S, remembered(system))
+    first, forgotten = min(S, remembered(system, single)), _forgotten(single)
     peak, done = np.abs(w), 0
     for stop in _stops(first, S):
         w, done = unforced(lanes, which, w, stop - done), stop
         size = np.abs(w)
-        if first <= done < S and np.all(size <= _FORGOTTEN * peak):
+        if first <= done < S and np.all(size <= forgotten * peak):
             return Memory(done, None, _reach(system, lanes, done))
         peak = np.fmax(peak, size)
     power = w.reshape(systems, n, n)  # one row for each unit state
@@ -138,12 +147,16 @@ def powers_stay_small(a: Array, S: int) -> bool:
 def _reach(system: Any, lanes: Lanes, K: int) -> Array:
     """States after an impulse at each input, the latest first, as `reach_lanes` reads them."""
     m, ones, systems = lanes.inputs, (1,) * len(system.batch_shape), len(lanes.table)
-    impulses = np.eye(m).reshape(m, *ones, 1, m) * (np.arange(K) == 0)[:, None]
-    driven = run(system, np.broadcast_to(impulses, (m, *system.batch_shape, K, m)), keep=K)
-    x = np.concatenate([driven.states[..., 1:, :], driven.final[..., None, :]], axis=-2)  # (m, ..., K, n)
-    w = into_lanes(lanes, x.reshape(-1, x.shape[-1])).reshape(m, systems, K, lanes.size)
-    table = np.zeros((systems, K, m, -(-lanes.size // 8) * 8))
+    impulses = np.eye(m).reshape(m, *ones, 1, m) * (np.arange(K + 1) == 0)[:, None]
+    impulses = np.broadcast_to(impulses, (m, *system.batch_shape, K + 1, m))
+    x = one_by_one(system, impulses, np.zeros(system.state_size), K).states  # (m, ..., K, n)
+    which = np.tile(np.arange(systems).repeat(K), m)
+    w = into_lanes(lanes, which, x.reshape(-1, x.shape[-1])).reshape(m, systems, K, lanes.size)
+    table = np.zeros((systems, K, m, -(-lanes.size // 8) * 8), lanes.table.dtype)
     table[..., : lanes.size] = w[:, :, ::-1].transpose(1, 2, 0, 3)
+    table[np.abs(table) < 1e8 * np.finfo(table.dtype).tiny] = (
+        0.0  # products with subnormal numbers take 1.8 ns, not 0.2
+    )
     return table.reshape(systems, -1)
 
 
@@ -157,8 +170,8 @@ def _stops(first: int, S: int) -> list[int]:
 
 def unforced(lanes: Lanes, which: Array, w: Array, count: int) -> Array:
     """States (rows, size) after ``count`` samples without input."""
-    zero = np.zeros(1)
-    silence = Placed(np.full(len(w), zero.ctypes.data), (0, 0), 0.0, zero)
+    zero = np.zeros(1, lanes.table.dtype)
+    silence = Placed(np.full(len(w), zero.ctypes.data), (0, 0), zero[0], zero)
     return run_rows(lanes, which, silence, None, w, count=count)
 
 
@@ -182,11 +195,12 @@ def _forgetful(
     lanes: Lanes, which: Array, source: Placed, target: Placed, w: Array, blocks: Blocks, past: Memory
 ) -> Array:
     """A block starts from what the K samples before it make: each group runs those and its own, in one go."""
-    (B, S), K = blocks, past.samples
+    (B, S), K, width = blocks, past.samples, lanes.width
     begins = S * np.arange(B)
-    x = np.empty((len(w) * B // 8, lanes.size * 8))
-    recall, made = _recall(lanes, which, _cut_up(source, np.maximum(begins - K, 0)), past, B)
-    go_on = task_of(lanes, which.repeat(B).reshape(-1, 8), x, _cut_up(source, begins), _cut_up(target, begins), S)
+    x = np.empty((len(w) * B // width, lanes.size * width), lanes.table.dtype)
+    recall, made = _recall(lanes, which, _cut_up(source, np.maximum(begins - K, 0), width), past, B)
+    heard, told = _cut_up(source, begins, width), _cut_up(target, begins, width)
+    go_on = task_of(lanes, which.repeat(B).reshape(-1, width), x, heard, told, S)
 
     ahead = in_place(source, target)
     if ahead:  # before a neighbour is overwritten
@@ -197,12 +211,12 @@ def _forgetful(
             recall(first, last)
         x[first:last] = made[first:last, : x.shape[1]]
         for g in range(first, last):
-            if g % (B // 8) == 0:  # its first lane begins the row
-                x[g, ::8] = w[g // (B // 8)]
+            if g % (B // width) == 0:  # its first lane begins the row
+                x[g, ::width] = w[g // (B // width)]
         go_on(first, last)
 
     do(task, lanes, len(x), K + S)
-    return lane_by_lane(x).reshape(len(w), B, lanes.size)
+    return lane_by_lane(x, lanes).reshape(len(w), B, lanes.size)
 
 
 def _remembering(
@@ -212,25 +226,27 @@ def _remembering(
     from statespace.cpu import carry
 
     assert past.power is not None
-    (B, S), shape = blocks, (len(w), blocks.pieces, lanes.size)
-    systems, heard = which.repeat(B).reshape(-1, 8), _cut_up(source, S * np.arange(B))
+    (B, S), shape, width = blocks, (len(w), blocks.pieces, lanes.size), lanes.width
+    systems, heard = which.repeat(B).reshape(-1, width), _cut_up(source, S * np.arange(B), width)
     recall, made = _recall(lanes, which, heard, past, B)
     do(recall, lanes, len(made), S, share_of_work=0.3)
     starts = np.empty((len(w), B + 1, lanes.size))
     starts[:, 0] = w
-    carry(past.power, which, lane_by_lane(made)[..., : lanes.size].reshape(shape), starts)
-    x = side_by_side(starts[:, :-1].reshape(-1, 8, lanes.size))
-    do(task_of(lanes, systems, x, heard, _cut_up(target, S * np.arange(B)), S), lanes, len(x), S)
-    return lane_by_lane(x).reshape(shape)
+    v = lane_by_lane(made, lanes)[..., : lanes.size].reshape(shape)
+    carry(past.power, which, v.astype(np.float64, copy=False), starts)
+    x = side_by_side(starts[:, :-1].reshape(-1, width, lanes.size), lanes)
+    do(task_of(lanes, systems, x, heard, _cut_up(target, S * np.arange(B), width), S), lanes, len(x), S)
+    return lane_by_lane(x, lanes).reshape(shape)
 
 
 def _recall(lanes: Lanes, which: Array, heard: Placed, past: Memory, B: int) -> tuple[Task, Array]:
-    """What finds the states that K samples make from zero, and where it leaves them, (groups, width·8)."""
+    """What finds the states that K samples make from zero, and where it leaves them, (groups, size·8)."""
     from statespace.cpu import reach_lanes
 
-    width = -(-lanes.size // 8) * 8
-    systems, made = which.repeat(B // 8), np.empty((len(heard.rows), width * 8))
-    rest = (past.reach, systems, (width, lanes.inputs), made, heard.rows, heard.steps, past.samples, heard.like)
+    size = -(-lanes.size // 8) * 8
+    systems = which.repeat(B // lanes.width)
+    made = np.empty((len(heard.rows), size * lanes.width), lanes.table.dtype)
+    rest = (past.reach, systems, (size, lanes.inputs), made, heard.rows, heard.steps, past.samples, heard.like)
 
     def task(first: int, last: int, owner: Any = heard.owner) -> None:
         reach_lanes(first, last, *rest)
@@ -238,9 +254,9 @@ def _recall(lanes: Lanes, which: Array, heard: Placed, past: Memory, B: int) -> 
     return task, made
 
 
-def _cut_up(place: Placed, begins: Array) -> Placed:
-    """Blocks of each row as lanes, eight to a group, from where they begin."""
-    return place._replace(rows=(place.rows[:, None] + begins * place.steps[0]).reshape(-1, 8))
+def _cut_up(place: Placed, begins: Array, width: int) -> Placed:
+    """Blocks of each row as lanes, a group's worth to a group, from where they begin."""
+    return place._replace(rows=(place.rows[:, None] + begins * place.steps[0]).reshape(-1, width))
 
 
 def _from_the_first_bad(

@@ -41,7 +41,8 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     Returns
     -------
     y : ndarray
-        As x; as precise as the most precise of sos, x and zi, computed in double precision.
+        As x; as precise as the most precise of sos, x and zi, computed in double precision; where all are float32,
+        a long signal in single where that is nearer than SciPy (`statespace.filter` says where).
     zf : ndarray
         Only where zi is given: the state after the last sample.
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import Array, check_choice
-from statespace.scan import Run, as_lanes, broadcast_batch, run
+from statespace.scan import Run, as_lanes, broadcast_batch, in_single, run
 from statespace.simulation.forms import (
     best_block_length,
     block_length,
@@ -62,7 +62,8 @@ class Explanation:
         Samples of a block where the form is chunked; None where channels are taken eight at a time and time is not
         cut.
     state, output : dtype
-        Precision of coefficients and state, which is double always, and of the output.
+        Precision of coefficients and state inside, and of the output. The state is double but for chunks of a float32
+        signal through one cascade whose poles lie within 0.99 and whose states round quietly.
 
     Examples
     --------
@@ -90,17 +91,22 @@ def _readable(seconds: float) -> str:
     return f"{seconds / (scale or 1e-6):.3g} {unit}"
 
 
-def choose(system: DiscreteSystem, length: int, rows: int, form: str) -> tuple[str, str, dict[str, float]]:
-    """Form to take, why, and the estimated seconds of each, for ``rows`` signals of ``length`` samples."""
+def choose(
+    system: DiscreteSystem, length: int, rows: int, form: str, single: bool = False
+) -> tuple[str, str, dict[str, float]]:
+    """Form to take, why, and the estimated seconds of each, for ``rows`` signals of ``length`` samples.
+
+    ``single`` is whether chunks are run in single precision, see `in_single`.
+    """
     check_choice(form, FORMS, "form")
-    estimates = costs(system, length, rows)
+    estimates = costs(system, length, rows, single=single)
     if form != "auto":
         return form, "as asked", estimates
     if 2 * estimates["chunked"] > estimates["recurrent"]:
         return "recurrent", "chunks do not cost less than half of it", estimates
     if not np.all(system.is_stable):
         return "recurrent", "chunks would cost less, but the system is not stable", estimates
-    if blocks_that_run(system, rows, length):
+    if blocks_that_run(system, rows, length, single):
         return "chunked", f"it costs {estimates['chunked'] / estimates['recurrent']:.2g} of the recurrence", estimates
     estimates = costs(system, length, rows, block_length(system))
     if 2 * estimates["chunked"] > estimates["recurrent"]:
@@ -117,30 +123,34 @@ def run_once(system: DiscreteSystem, u: Array, x0: Array | None = None, *, overw
     rows, length = math.prod(batch), u.shape[-2]
     if rows * length < _SHORT:
         return run(system, u, x0, overwrite=overwrite)
-    return run_form(chosen(system, length, rows, "auto"), system, u, x0, overwrite=overwrite)
+    return run_form(
+        chosen(system, length, rows, "auto", in_single(system, u.dtype)), system, u, x0, overwrite=overwrite
+    )
 
 
 @lru_cache(maxsize=128)
-def chosen(system: DiscreteSystem, length: int, rows: int, form: str) -> str:
+def chosen(system: DiscreteSystem, length: int, rows: int, form: str, single: bool) -> str:
     """Form to take; the last few answers are kept."""
-    return choose(system, length, rows, form)[0]
+    return choose(system, length, rows, form, single)[0]
 
 
-def costs(system: DiscreteSystem, length: int, rows: int, block: int | None = None) -> dict[str, float]:
+def costs(
+    system: DiscreteSystem, length: int, rows: int, block: int | None = None, *, single: bool = False
+) -> dict[str, float]:
     """Estimated seconds of each form, chunks over lanes where there are any, or in products of ``block`` samples."""
     n, m, p = system.n_states, system.n_inputs, system.n_outputs
     systems, M = math.prod(system.batch_shape), block or best_block_length(system)
-    step, lanes = _step(system), None if block else lane_blocks(system, rows, length)
+    step, blocks = _step(system), None if block else lane_blocks(system, rows, length, single)
     unit_runs = 0.0 if isinstance(system.A, Diagonal) else systems * M * (n + m) * step
     product, transform = (0.5, 30) if system.is_complex else (0.1, 15)
     per_row = 12 + transform * (p + m) + product * n * (m + 2 * n / M)
     one_by_one = length * rows * step
-    if rows >= 8 and isinstance(system.A, Cascade) and as_lanes(system):
-        one_by_one = length * rows * lane_cost(system, None)
-    if lanes is None:
+    if rows >= 8 and isinstance(system.A, Cascade) and (lanes := as_lanes(system)):
+        one_by_one = length * rows * lanes.cost
+    if blocks is None:
         chunks = _SETUP + unit_runs + length * rows * product_cost(system, M)
     else:
-        chunks = _CALLS + length * rows * lane_cost(system, lanes)
+        chunks = _CALLS + length * rows * lane_cost(system, blocks, single)
     time = {
         "recurrent": one_by_one,
         "chunked": chunks,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import check_choice
-from statespace.scan import broadcast_batch, state_and_output_types
+from statespace.scan import broadcast_batch, in_single, state_and_output_types
 from statespace.simulation.choice import FORMS, Explanation, choose
-from statespace.simulation.forms import block_length, blocks_that_run
+from statespace.simulation.forms import block_length, blocks_that_run, lane_blocks
 from statespace.simulation.grids import as_grid
 from statespace.simulation.irregular import HOLDS, on_a_grid
 from statespace.simulation.run import as_input, discrete_grid, refuse_uneven
@@ -83,14 +83,18 @@ def explain(
             return Explanation("recurrent", "the grid is uneven, so there is no kernel", {}, None, state, output)
         digital, _ = on_a_grid(system, grid.dt, hold)
     rows = int(np.prod(np.broadcast_shapes(batch, digital.batch_shape)))
-    chosen, why, estimates = choose(digital, signal.shape[-2], rows, form)
-    block = _block(digital, rows, signal.shape[-2]) if chosen == "chunked" else None
-    return Explanation(chosen, why, estimates, block, state, output)
+    single = in_single(digital, signal.dtype)
+    chosen, why, estimates = choose(digital, signal.shape[-2], rows, form, single)
+    if chosen != "chunked":
+        return Explanation(chosen, why, estimates, None, state, output)
+    if single and lane_blocks(digital, rows, signal.shape[-2], single):
+        state = output
+    return Explanation(chosen, why, estimates, _block(digital, rows, signal.shape[-2], single), state, output)
 
 
-def _block(system: DiscreteSystem, rows: int, length: int) -> int | None:
+def _block(system: DiscreteSystem, rows: int, length: int, single: bool) -> int | None:
     """Samples of a block; None where channels are lanes and time is not cut."""
-    blocks = blocks_that_run(system, rows, length)
+    blocks = blocks_that_run(system, rows, length, single)
     if blocks is None:
         return block_length(system)
     return blocks.length if blocks.pieces > 1 else None

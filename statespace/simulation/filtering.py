@@ -59,7 +59,9 @@ def filter(
     NaN propagates from its sample on, never backwards, and never into another channel.
 
     In blocks, what a signal left is gone when it has fallen to 1e-21 of its peak; sample by sample it goes on to
-    1e-308.
+    1e-308. A long float32 signal of few channels runs in single precision where no pole of a cascade lies beyond 0.99
+    and its states round quietly: y is then right to 1e-5 of the largest, for signals from 1e-25 to 1e30; `explain`
+    says so. With a ``state`` all is double inside.
 
     References
     ----------

@@ -22,11 +22,12 @@ from statespace.kernels.samples import kernel
 from statespace.scan import (
     Blocks,
     Run,
-    as_lanes,
     broadcast_batch,
     cut,
+    in_single,
     memory,
     output_like,
+    quick_lanes,
     refuse_complex_on_pairs,
     run,
     run_blocks,
@@ -105,35 +106,35 @@ def chunked(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0
     refuse_complex_on_pairs(system, u)
     start = np.zeros(system.state_size) if x0 is None else x0
     rows = math.prod(broadcast_batch(system, u, start))
-    blocks = lane_blocks(system, rows, u.shape[-2])
+    blocks = lane_blocks(system, rows, u.shape[-2], in_single(system, u.dtype))
     done = None if blocks is None else _over_lanes(system, blocks, u, start, room, overwrite)
     return _by_products(system, u, x0, room) if done is None else done
 
 
 @lru_cache(maxsize=128)
-def lane_blocks(system: DiscreteSystem, rows: int, length: int) -> Blocks | None:
+def lane_blocks(system: DiscreteSystem, rows: int, length: int, single: bool = False) -> Blocks | None:
     """Blocks that are lanes of the recurrence, or None where products cost less, or there is no loop over lanes.
 
     Matrix products of M samples at once are fewer for a wide state with few inputs and outputs.
     """
-    lanes = as_lanes(system) if rows and length else None
-    blocks = None if lanes is None else cut(system, rows, length)
+    lanes = quick_lanes(system, single) if rows and length else None
+    blocks = None if lanes is None else cut(system, rows, length, single)
     if lanes is None or blocks is None:
         return None
-    return blocks if lane_cost(system, blocks) <= product_cost(system, best_block_length(system)) else None
+    return blocks if lane_cost(system, blocks, single) <= product_cost(system, best_block_length(system)) else None
 
 
-def blocks_that_run(system: DiscreteSystem, rows: int, length: int) -> Blocks | None:
+def blocks_that_run(system: DiscreteSystem, rows: int, length: int, single: bool = False) -> Blocks | None:
     """The same, or None where powers of A grow within a block as well."""
-    blocks = lane_blocks(system, rows, length)
-    return blocks if blocks and (blocks.pieces == 1 or memory(system, blocks.length)) else None
+    blocks = lane_blocks(system, rows, length, single)
+    return blocks if blocks and (blocks.pieces == 1 or memory(system, blocks.length, single)) else None
 
 
-def lane_cost(system: DiscreteSystem, blocks: Blocks | None) -> float:
-    """Time in ns of a sample of one of eight lanes; blocks of time are read twice."""
-    lanes = as_lanes(system)
+def lane_cost(system: DiscreteSystem, blocks: Blocks, single: bool = False) -> float:
+    """Time in ns of a sample of a lane; blocks of time are read twice."""
+    lanes = quick_lanes(system, single)
     assert lanes is not None
-    again = 0.3 + 0.02 * lanes.size * lanes.inputs if blocks and blocks.pieces > 1 else 0.0
+    again = 0.3 + 0.02 * lanes.size * lanes.inputs if blocks.pieces > 1 else 0.0
     return lanes.cost + again
 
 
@@ -141,16 +142,17 @@ def _over_lanes(
     system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array, room: int = 0, overwrite: bool = False
 ) -> Run | None:
     """Blocks of time, or channels, eight at a time; None where powers of A grow over a block."""
-    lanes = as_lanes(system)
+    single = in_single(system, u.dtype)
+    lanes = quick_lanes(system, single)
     assert lanes is not None
-    if blocks.pieces > 1 and memory(system, blocks.length) is None:
+    if blocks.pieces > 1 and memory(system, blocks.length, single) is None:
         return None
     y = output_like(system, u, x0, room, overwrite=overwrite)
     told = y[..., : u.shape[-2], :]
     if blocks.pieces == 1:
         final = run_lanes(system, lanes, u, x0, told)
     else:
-        how = {"blocks": blocks, "past": memory(system, blocks.length)}
+        how = {"blocks": blocks, "past": memory(system, blocks.length, single)}
         final = run_lanes(system, lanes, u, x0, told, run_blocks, **how)
     return Run(y, final, np.empty((*final.shape[:-1], 0, final.shape[-1]), final.dtype))
 

@@ -9,7 +9,7 @@ from typing import Any, Never, TypeAlias
 import numpy as np
 
 from statespace.arrays import Array, as_signal, as_step, check_choice, is_finite, same_step, shorten
-from statespace.scan import as_state, broadcast_batch
+from statespace.scan import as_state, broadcast_batch, in_single
 from statespace.simulation.choice import FORMS, chosen
 from statespace.simulation.forms import run_form
 from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
@@ -47,7 +47,7 @@ def simulate(
     system : ContinuousSystem or DiscreteSystem
     u : array_like, (..., L, m)
         Input, time on axis −2 and channels last; (L,) for one input. Batch axes broadcast with those of
-        the system. float32 stays float32 outside; the state is double.
+        the system. float32 stays float32 outside; the state is double but where `explain` says otherwise.
     t : array_like, (L,), optional
         Increasing stamps in the system's unit of time, or datetime64. Uniform within the rounding of the
         stamps counts as uniform.
@@ -114,10 +114,10 @@ def simulate(
     batch = broadcast_batch(system, signal, np.zeros(system.state_size) if state is None else state)
     if isinstance(system, DiscreteSystem):
         grid = discrete_grid(system, t, dt, fs, hold, signal.shape[-2])
-        ran, piece = system, _recurrence(system, grid, batch, form)
+        ran, piece = system, _recurrence(system, grid, batch, form, signal.dtype)
     else:
         grid, signal, gaps = _continuous_grid(system, signal, t, dt, fs, gaps)
-        ran, piece = _continuous(system, grid, hold, batch, form)
+        ran, piece = _continuous(system, grid, hold, batch, form, signal.dtype)
     y, final, x = _over_gaps(piece, signal, state, gaps, system, states)
     if np.ndim(u) == 1 and y.ndim == 2 and y.shape[-1] == 1:
         y = y[:, 0]
@@ -176,8 +176,8 @@ def discrete_grid(system: DiscreteSystem, t: Any, dt: Any, fs: Any, hold: Any, l
     return Grid(own, np.asarray(system.dt), None, np.zeros(0))
 
 
-def _recurrence(system: DiscreteSystem, grid: Grid, batch: tuple[int, ...], form: str) -> Piece:
-    taken = chosen(system, grid.t.shape[-1], math.prod(batch), form)
+def _recurrence(system: DiscreteSystem, grid: Grid, batch: tuple[int, ...], form: str, kind: Any) -> Piece:
+    taken = chosen(system, grid.t.shape[-1], math.prod(batch), form, in_single(system, kind))
 
     def piece(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
         keep = part.stop - part.start if states else 0
@@ -206,7 +206,7 @@ def _continuous_grid(
 
 
 def _continuous(
-    system: ContinuousSystem, grid: Grid, hold: str | None, batch: tuple[int, ...], form: str
+    system: ContinuousSystem, grid: Grid, hold: str | None, batch: tuple[int, ...], form: str, kind: Any
 ) -> tuple[Any, Piece]:
     """What runs a piece of the record, and the system that does it."""
     hold = "zoh" if hold is None else hold
@@ -225,7 +225,7 @@ def _continuous(
     digital, shift = on_a_grid(system, grid.dt, hold)
     shift = shift.swapaxes(-1, -2)
     rows = math.prod(np.broadcast_shapes(batch, digital.batch_shape))
-    taken = chosen(digital, grid.t.shape[-1], rows, form)
+    taken = chosen(digital, grid.t.shape[-1], rows, form, in_single(digital, kind))
 
     def even(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
         return _run_shifted(taken, digital, shift, u[..., part, :], x0, states)
