@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled
 from statespace.cpu.simd import fma, lanes_of, load, mul, size_of, store
@@ -29,6 +31,7 @@ def cascade_lanes(
     size, lanes = size_of(like), lanes_of(x)
     read = side_by_side(sources, first, last, steps[0], size)
     write = writes and side_by_side(targets, first, last, steps[2], size)
+    zero, one = np.intp(0), np.intp(1)  # with literals numba would compile what takes them once more
     together = last - first if read or write else 1
     span = max(TILE // together, 8)
     tiles = aligned(span * lanes * together, x)
@@ -40,10 +43,10 @@ def cascade_lanes(
             for g in range(turn, turn + together):
                 tile = tiles[(g - turn) * span * lanes :]
                 if not read:
-                    gather(tile, 0, 1, sources[g], begin * steps[0], steps[0], samples, like)
+                    gather(tile, zero, one, sources[g], begin * steps[0], steps[0], samples, like)
                 _sections(tables[min(g, tables.shape[0] - 1)], x[g], tile, samples)
                 if writes and not write:
-                    scatter(tile, 0, 1, targets[g], begin * steps[2], steps[2], samples, like)
+                    scatter(tile, zero, one, targets[g], begin * steps[2], steps[2], samples, like)
             if write:
                 scatter_channels(tiles, span, targets, turn, last, begin * steps[2], steps[2], samples, like)
 

@@ -42,7 +42,8 @@ def aligned(count: int, like: Array) -> Array:
     return room[first : first + count]
 
 
-# --------------------------------------------------------------- one channel of eight signals
+# --------------------------------------------------------------- one channel of eight signals; np.intp(0) and not 0,
+# for which numba would compile what it calls once more
 
 
 @compiled
@@ -52,7 +53,7 @@ def gather(
     """tile[(first + t·apart)·8 + lane] = the number at sources[lane] + offset + t·step, for t < count."""
     size, lanes = size_of(like), lanes_of(tile)
     done = 0
-    if _neighbours(sources, 0):  # one signal
+    if _neighbours(sources, np.intp(0)):  # one signal
         for t in range(count):
             number = tile.dtype.type(read_at(sources[0] + offset + t * step, like))
             store(tile, (first + t * apart) * lanes, splat(number))
@@ -88,7 +89,7 @@ def scatter(
     """Write tile[(first + t·apart)·8 + lane] at targets[lane] + offset + t·step, for t < count."""
     size, lanes = size_of(like), lanes_of(tile)
     done = 0
-    if _neighbours(targets, 0):
+    if _neighbours(targets, np.intp(0)):
         for t in range(count):
             write_at(targets[0] + offset + t * step, like, tile[(first + t * apart) * lanes])
         done = count
@@ -131,21 +132,19 @@ def _neighbours(addresses: Array, size: int) -> bool:
 @compiled
 def gather_all(tile: Array, m: int, sources: Array, begin: int, steps: Any, count: int, like: float) -> None:
     """tile[(t·m + j)·8 + lane] = channel j of sample begin + t; steps from sample to sample, channel to channel."""
-    if steps[1] == size_of(like) and steps[0] == m * steps[1]:  # one row of neighbours
-        gather(tile, 0, 1, sources, begin * steps[0], steps[1], count * m, like)
-    else:
-        for j in range(m):
-            gather(tile, j, m, sources, begin * steps[0] + j * steps[1], steps[0], count, like)
+    one_row = steps[1] == size_of(like) and steps[0] == m * steps[1]
+    apart, step, count = (1, steps[1], count * m) if one_row else (m, steps[0], count)
+    for j in range(apart):
+        gather(tile, j, apart, sources, begin * steps[0] + j * steps[1], step, count, like)
 
 
 @compiled
 def scatter_all(tile: Array, p: int, targets: Array, begin: int, steps: Any, count: int, like: float) -> None:
     """Write channel i of sample begin + t from tile[(t·p + i)·8 + lane]."""
-    if steps[1] == size_of(like) and steps[0] == p * steps[1]:
-        scatter(tile, 0, 1, targets, begin * steps[0], steps[1], count * p, like)
-    else:
-        for i in range(p):
-            scatter(tile, i, p, targets, begin * steps[0] + i * steps[1], steps[0], count, like)
+    one_row = steps[1] == size_of(like) and steps[0] == p * steps[1]
+    apart, step, count = (1, steps[1], count * p) if one_row else (p, steps[0], count)
+    for i in range(apart):
+        scatter(tile, i, apart, targets, begin * steps[0] + i * steps[1], step, count, like)
 
 
 # --------------------------------------------------------------- several groups of eight, channels side by side
