@@ -31,7 +31,8 @@ def cascade_lanes(
     size, lanes = size_of(like), lanes_of(x)
     read = side_by_side(sources, first, last, steps[0], size)
     write = writes and side_by_side(targets, first, last, steps[2], size)
-    zero, one = np.intp(0), np.intp(1)  # with literals numba would compile what takes them once more
+    zero: Any = np.intp(0)  # with the literals 0 and 1 numba would compile what takes them once more
+    one: Any = np.intp(1)
     together = last - first if read or write else 1
     span = max(TILE // together, 8)
     tiles = aligned(span * lanes * together, x)

@@ -42,8 +42,7 @@ def aligned(count: int, like: Array) -> Array:
     return room[first : first + count]
 
 
-# --------------------------------------------------------------- one channel of eight signals; np.intp(0) and not 0,
-# for which numba would compile what it calls once more
+# --------------------------------------------------------------- one channel of eight signals
 
 
 @compiled
@@ -118,7 +117,7 @@ def _scatter_square(tile: Array, first: int, apart: int, targets: Array, o: int,
 
 
 @compiled
-def _neighbours(addresses: Array, size: int) -> bool:
+def _neighbours(addresses: Array, size: Any) -> bool:
     """Whether each lane lies a size after the one before; with size 0, whether all are one signal."""
     near = True
     for lane in range(1, addresses.shape[0]):
