@@ -472,6 +472,27 @@ def test_every_task_is_done_once(monkeypatch, threads, count):
     assert sorted(done) == list(range(count))
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nobody to ask")
+def test_the_pool_keeps_away_from_the_processor_of_the_caller(monkeypatch):
+    """Linux put both on one, and two threads were as quick as one. The caller itself may go where it could before."""
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("one processor")
+    monkeypatch.setenv("STATESPACE_THREADS", "2")
+    one = min(allowed)
+    try:
+        os.sched_setaffinity(0, {one})
+        share(lambda first, last: None, 8)  # one processor is allowed: nothing to keep away from
+        os.sched_setaffinity(0, allowed)
+        share(lambda first, last: None, 8)
+        pool = [t.native_id for t in threading.enumerate() if t.name == "statespace"]
+        found = [os.sched_getaffinity(thread) for thread in pool]
+        assert len(allowed) - 1 in [len(where) for where in found]
+        assert os.sched_getaffinity(0) == allowed
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def test_tasks_are_taken_in_pieces_that_shrink(monkeypatch):
     """Long ones first, so that a thread on its way gets Python's lock; at least as many as asked for."""
     monkeypatch.setenv("STATESPACE_THREADS", "1")

@@ -6,12 +6,15 @@ meet in it.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from queue import SimpleQueue
+from typing import NamedTuple
 
 
 def thread_count() -> int:
@@ -84,21 +87,62 @@ def _wait(ended: list[None], count: int) -> None:
 
 def _call(job: Callable[[], None], helpers: int, size: int) -> None:
     """Hand a job to threads of the pool; where there are none to be had, as at the end of a process, nobody comes."""
+    if helpers < 1:
+        return
     try:
-        queue = _pool(size) if helpers > 0 else SimpleQueue()
+        pool = _pool(size)
     except RuntimeError:
         return
+    _keep_away(pool)
     for _ in range(helpers):
-        queue.put(job)
+        pool.queue.put(job)
+
+
+class Pool(NamedTuple):
+    """A queue of jobs, and the threads that take them."""
+
+    queue: SimpleQueue[Callable[[], None]]
+    threads: list[int]
+    avoided: list[tuple[int, set[int]]]  # the processor that they were kept away from last, of those that are allowed
 
 
 @lru_cache(maxsize=1)
-def _pool(size: int) -> SimpleQueue[Callable[[], None]]:
-    """A queue of jobs, and threads that take them; a tenth of what an executor takes for a job."""
+def _pool(size: int) -> Pool:
+    """A tenth of what an executor takes for a job."""
     queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-    for _ in range(size):
-        threading.Thread(target=_serve, args=(queue,), name="statespace", daemon=True).start()
-    return queue
+    threads = [threading.Thread(target=_serve, args=(queue,), name="statespace", daemon=True) for _ in range(size)]
+    for thread in threads:
+        thread.start()
+    return Pool(queue, [thread.native_id for thread in threads if thread.native_id], [])
+
+
+def _keep_away(pool: Pool) -> None:
+    """Let the pool use every processor but the one that the caller is on.
+
+    Linux wakes a thread where it ran last, or where the one that wakes it runs. Of two processors that can be the same
+    one for minutes: the thread then waits until the caller is done, and the other processor idles.
+    """
+    where = _processor()
+    if where is None:
+        return
+    now = where, os.sched_getaffinity(0)
+    if pool.avoided != [now] and now[1] != {where}:
+        with suppress(OSError):  # where that is not allowed, they stay where they are
+            for thread in pool.threads:
+                os.sched_setaffinity(thread, now[1] - {where})
+        pool.avoided[:] = [now]
+
+
+def _processor() -> int | None:
+    """The one that this thread runs on, where the system tells."""
+    ask = _ask_the_system()
+    return None if ask is None else int(ask())
+
+
+@lru_cache(maxsize=1)
+def _ask_the_system() -> Callable[[], int] | None:
+    affine = hasattr(os, "sched_setaffinity")
+    return getattr(ctypes.PyDLL(None), "sched_getcpu", None) if affine else None
 
 
 def _serve(queue: SimpleQueue[Callable[[], None]]) -> None:
