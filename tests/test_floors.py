@@ -28,8 +28,8 @@ ONLY = {"numba": {"cpu"}, "llvmlite": {"cpu"}, "cupy": {"gpu"}}
 STANDARD = {
     "__future__",
     "collections",
-    "ctypes",
     "contextlib",
+    "ctypes",
     "dataclasses",
     "functools",
     "html",

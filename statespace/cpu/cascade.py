@@ -8,12 +8,12 @@ import numpy as np
 
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled
-from statespace.cpu.simd import fma, lanes_of, load, mul, size_of, store
+from statespace.cpu.simd import fma, lanes_of, load, mul, size_of, store, without_remnants
 from statespace.cpu.tiles import TILE, aligned, gather, gather_channels, scatter, scatter_channels, side_by_side
 
 _NUMBERS = 8  # of a section: a11 a12 a21 a22 b c1 c2 d
 _FEWER = 6  # of one in units of its input: a11 a12 a22 c1 c2 d
-_GONE = 1e-35  # of singles: 128 samples later still no subnormal number, which takes a hundred times as long
+_STRIP = 16  # samples after which remnants are cut; tiles are whole strips, whatever a thread took together
 
 
 @compiled
@@ -34,7 +34,7 @@ def cascade_lanes(
     zero: Any = np.intp(0)  # with the literals 0 and 1 numba would compile what takes them once more
     one: Any = np.intp(1)
     together = last - first if read or write else 1
-    span = max(TILE // together, 8)
+    span = max(TILE // together // _STRIP, 1) * _STRIP
     tiles = aligned(span * lanes * together, x)
     for turn in range(first, last, together):
         for begin in range(0, count, span):
@@ -66,14 +66,6 @@ def _sections(table: Array, x: Array, tile: Array, samples: int) -> None:
         _one_section(table, x, sections - 1, tile, samples)
     elif sections % 2:
         _one_quick_section(table, x, sections - 1, tile, samples)
-    if lanes == 16:
-        _without_remnants(x)
-
-
-@compiled
-def _without_remnants(x: Array) -> None:
-    for i in range(x.shape[0]):
-        x[i] = x.dtype.type(0) if abs(x[i]) < _GONE else x[i]
 
 
 @compiled
@@ -161,11 +153,18 @@ def _quick_step(section: Any, state: Any, v: Any) -> Any:
 
 
 @compiled
+def _cut(state: Any) -> Any:
+    return without_remnants(state[0]), without_remnants(state[1])
+
+
+@compiled
 def _one_quick_section(table: Array, x: Array, i: int, tile: Array, samples: int) -> None:
     section, state, lanes = _quick_section(table, i), _state(x, i), lanes_of(x)
-    for t in range(samples):
-        y, state = _quick_step(section, state, load(tile, t * lanes))
-        store(tile, t * lanes, y)
+    for begin in range(0, samples, _STRIP):
+        for t in range(begin, min(begin + _STRIP, samples)):
+            y, state = _quick_step(section, state, load(tile, t * lanes))
+            store(tile, t * lanes, y)
+        state = _cut(state)
     _keep(x, i, state)
 
 
@@ -173,10 +172,12 @@ def _one_quick_section(table: Array, x: Array, i: int, tile: Array, samples: int
 def _two_quick_sections(table: Array, x: Array, i: int, tile: Array, samples: int) -> None:
     p, q, lanes = _quick_section(table, i), _quick_section(table, i + 1), lanes_of(x)
     one, two = _state(x, i), _state(x, i + 1)
-    for t in range(samples):
-        y, one = _quick_step(p, one, load(tile, t * lanes))
-        y, two = _quick_step(q, two, y)
-        store(tile, t * lanes, y)
+    for begin in range(0, samples, _STRIP):
+        for t in range(begin, min(begin + _STRIP, samples)):
+            y, one = _quick_step(p, one, load(tile, t * lanes))
+            y, two = _quick_step(q, two, y)
+            store(tile, t * lanes, y)
+        one, two = _cut(one), _cut(two)
     _keep(x, i, one)
     _keep(x, i + 1, two)
 

@@ -60,8 +60,8 @@ def filter(
 
     In blocks, what a signal left is gone when it has fallen to 1e-21 of its peak; sample by sample it goes on to
     1e-308. A long float32 signal of few channels runs in single precision where no pole of a cascade lies beyond 0.99
-    and its states round quietly: y is then right to 1e-5 of the largest, for signals from 1e-25 to 1e30; `explain`
-    says so. With a ``state`` all is double inside.
+    and its states round quietly: y is then right to 1.5e-5 of the largest x times the peak gain, for signals from
+    1e-25 to 1e30; `explain` says so. With a ``state`` all is double inside.
 
     References
     ----------
