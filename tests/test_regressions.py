@@ -164,6 +164,23 @@ def test_a_delay_line_has_a_b_of_its_own():
         assert np.array_equal(ss.simulate(system, u).y, ss.simulate(wanted, u).y)
 
 
+@pytest.mark.parametrize("gain", [1e-280, 1e-300, 1e-310])
+def test_a_section_that_hardly_adds_anything(gain):
+    """Its units were subnormal, and their inverse overflowed: found by a deep run of the laws."""
+    system = ss.from_zpk([0.2], [0.5 + 0.1j, 0.5 - 0.1j], gain, dt=1.0)
+    wanted = gain * ss.filter(ss.from_zpk([0.2], [0.5 + 0.1j, 0.5 - 0.1j], 1.0, dt=1.0), np.ones(50))
+    np.testing.assert_allclose(ss.filter(system, np.ones(50)), wanted, rtol=1e-13, atol=1e-322)
+
+
+@pytest.mark.parametrize("omega", [1e-99, 1e-101, 1e-200, 1e-310, 5e-324])
+def test_a_pair_next_to_a_double_pole(omega):
+    """Below 1e-308 a coefficient overflowed, and every output was NaN."""
+    pair = ss.from_zpk([0.2], [0.5 + 1j * omega, 0.5 - 1j * omega], 1.0, dt=1.0)
+    double = ss.from_zpk([0.2], [0.5, 0.5], 1.0, dt=1.0)
+    u = np.random.default_rng(0).normal(size=50)
+    np.testing.assert_allclose(ss.filter(pair, u), ss.filter(double, u), rtol=0, atol=1e-14)
+
+
 def test_an_integrator_beside_slow_zeros_keeps_its_gain():
     """As the first pole of its section its residue was a difference: 7e-10 off, and 21 % off in float32."""
     system = ss.discretize(ss.from_zpk([-0.01, -1.0], [0.0, -200.0], 1.0), 1e-3, "bilinear")

@@ -221,8 +221,9 @@ def _sections(p: Array, z: Array, gain: Array) -> tuple[Array, ...]:
 
     a11, a22 = np.where(pair, p1.real, p1), np.where(pair, p1.real, p2)
     rate = np.where(np.abs(p2) > _GONE, np.abs(p2), np.where(np.abs(p1) > _GONE, np.abs(p1), 1.0))
-    a21 = np.where(single, 0.0, np.where(pair, omega, rate)).astype(complex)
-    a12 = np.where(pair, -omega, 0.0).astype(complex)
+    turn = np.maximum(omega, _GONE)  # ω itself but where two poles are as good as one: c2 has it in its denominator
+    a21 = np.where(single, 0.0, np.where(pair, turn, rate)).astype(complex)
+    a12 = np.where(pair, -omega * (omega / turn), 0.0).astype(complex)
 
     n1 = np.where(both, (p1 - zero[..., 0]) + (p2 - zero[..., 1]), np.where(one, 1.0, 0.0))
     num = np.where(finite, a22[..., None] - zero, 1.0).prod(-1)
@@ -234,7 +235,7 @@ def _sections(p: Array, z: Array, gain: Array) -> tuple[Array, ...]:
 
     r1, r2 = gain * n1, np.where(single, 0.0, gain * e / np.where(single, 1.0, a21))
     b = np.maximum(np.abs(r1), np.abs(r2))
-    b = np.where(b > 0, b, 1.0).astype(complex)
+    b = np.where(b > 1e-290, b, 1.0).astype(complex)  # 1/b of a subnormal number overflows in a complex quotient
     return a11, a12, a21, a22, b, r1 / b, r2 / b, d
 
 
