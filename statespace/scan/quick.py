@@ -64,7 +64,7 @@ def in_single(system: Any, kind: Any, x0: Array | None = None) -> bool:
     """Whether chunks of a signal of this type are run in single precision, from a state within its range.
 
     They are for one cascade, where no pole is beyond 0.99 and what states are rounded by adds up to at most 250
-    roundings of the output, 1.5e-5 of the largest input times the peak gain; 573 designs of scipy.signal stayed below 5e-6.
+    roundings of the output, 1.5e-5 of the largest input times the peak gain; of 552 designs the worst had 5e-6.
     """
     if np.dtype(kind) not in (np.float32, np.complex64) or (g := _sizes(system)) is None:
         return False
