@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from statespace.arrays import check_choice
-from statespace.scan import broadcast_batch, in_single, state_and_output_types
+from statespace.scan import Blocks, broadcast_batch, in_single, state_and_output_types
 from statespace.simulation.choice import FORMS, Explanation, choose
-from statespace.simulation.forms import block_length, blocks_that_run, lane_blocks
+from statespace.simulation.forms import block_length, blocks_that_run
 from statespace.simulation.grids import as_grid
 from statespace.simulation.irregular import HOLDS, on_a_grid
 from statespace.simulation.run import as_input, discrete_grid, refuse_uneven
@@ -87,14 +87,13 @@ def explain(
     chosen, why, estimates = choose(digital, signal.shape[-2], rows, form, single)
     if chosen != "chunked":
         return Explanation(chosen, why, estimates, None, state, output)
-    if single and lane_blocks(digital, rows, signal.shape[-2], single):
-        state = output
-    return Explanation(chosen, why, estimates, _block(digital, rows, signal.shape[-2], single), state, output)
+    blocks = blocks_that_run(digital, rows, signal.shape[-2], single)
+    state = output if single and blocks else state
+    return Explanation(chosen, why, estimates, _block(digital, blocks), state, output)
 
 
-def _block(system: DiscreteSystem, rows: int, length: int, single: bool) -> int | None:
+def _block(system: DiscreteSystem, blocks: Blocks | None) -> int | None:
     """Samples of a block; None where channels are lanes and time is not cut."""
-    blocks = blocks_that_run(system, rows, length, single)
     if blocks is None:
         return block_length(system)
     return blocks.length if blocks.pieces > 1 else None

@@ -106,9 +106,11 @@ def chunked(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0
     refuse_complex_on_pairs(system, u)
     start = np.zeros(system.state_size) if x0 is None else x0
     rows = math.prod(broadcast_batch(system, u, start))
-    blocks = lane_blocks(system, rows, u.shape[-2], in_single(system, u.dtype, start))
-    done = None if blocks is None else _over_lanes(system, blocks, u, start, room, overwrite)
-    return _by_products(system, u, x0, room) if done is None else done
+    single = in_single(system, u.dtype, start)
+    blocks = blocks_that_run(system, rows, u.shape[-2], single)
+    if blocks is None:
+        return _by_products(system, u, x0, room)
+    return _over_lanes(system, blocks, single, u, start, room, overwrite)
 
 
 @lru_cache(maxsize=128)
@@ -139,14 +141,11 @@ def lane_cost(system: DiscreteSystem, blocks: Blocks, single: bool = False) -> f
 
 
 def _over_lanes(
-    system: DiscreteSystem, blocks: Blocks, u: Array, x0: Array, room: int = 0, overwrite: bool = False
-) -> Run | None:
-    """Blocks of time, or channels, eight at a time; None where powers of A grow over a block."""
-    single = in_single(system, u.dtype, x0)
+    system: DiscreteSystem, blocks: Blocks, single: bool, u: Array, x0: Array, room: int, overwrite: bool
+) -> Run:
+    """Blocks of time, or channels, eight at a time, sixteen in single."""
     lanes = quick_lanes(system, single)
     assert lanes is not None
-    if blocks.pieces > 1 and memory(system, blocks.length, single) is None:
-        return None
     y = output_like(system, u, x0, room, overwrite=overwrite)
     told = y[..., : u.shape[-2], :]
     if blocks.pieces == 1:
