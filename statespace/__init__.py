@@ -51,6 +51,18 @@ if TYPE_CHECKING:
     from statespace.kernels import kernel as kernel
     from statespace.kernels import lift as lift
     from statespace.kernels import realize as realize
+    from statespace.selective import SelectiveGradients as SelectiveGradients
+    from statespace.selective import SelectiveState as SelectiveState
+    from statespace.selective import SSDGradients as SSDGradients
+    from statespace.selective import TrapezoidalGradients as TrapezoidalGradients
+    from statespace.selective import TrapezoidalState as TrapezoidalState
+    from statespace.selective import selective_scan as selective_scan
+    from statespace.selective import selective_scan_vjp as selective_scan_vjp
+    from statespace.selective import selective_step as selective_step
+    from statespace.selective import ssd as ssd
+    from statespace.selective import ssd_trapezoidal as ssd_trapezoidal
+    from statespace.selective import ssd_trapezoidal_vjp as ssd_trapezoidal_vjp
+    from statespace.selective import ssd_vjp as ssd_vjp
     from statespace.simulation import Explanation as Explanation
     from statespace.simulation import Response as Response
     from statespace.simulation import Stream as Stream
@@ -99,7 +111,12 @@ _HOME = {
     "MatchedPoles": "discretization",
     "Realization": "kernels",
     "Response": "simulation",
+    "SSDGradients": "selective",
+    "SelectiveGradients": "selective",
+    "SelectiveState": "selective",
     "Stream": "simulation",
+    "TrapezoidalGradients": "selective",
+    "TrapezoidalState": "selective",
     "ZeroOrderHold": "discretization",
     "append": "systems",
     "as_system": "conversion",
@@ -124,9 +141,16 @@ _HOME = {
     "realize": "kernels",
     "rediscretize": "discretization",
     "save": "export",
+    "selective_scan": "selective",
+    "selective_scan_vjp": "selective",
+    "selective_step": "selective",
     "series": "systems",
     "settling_samples": "simulation",
     "simulate": "simulation",
+    "ssd": "selective",
+    "ssd_trapezoidal": "selective",
+    "ssd_trapezoidal_vjp": "selective",
+    "ssd_vjp": "selective",
     "steady_state": "simulation",
     "step_response": "simulation",
     "to_ba": "conversion",
@@ -213,6 +237,9 @@ _ELSEWHERE = {
     "eigensys_realization": "realize(h, order, dt=dt), h with time on axis −3",
     "era": "realize(h, order, dt=dt), h with time on axis −3",
     "stream": "Stream(system)",
+    "mamba_chunk_scan_combined": "ssd(x, delta, A, B, C, D)",
+    "selective_scan_fn": "selective_scan(u, delta, A, B, C, D), time on axis −2",
+    "selective_state_update": "selective_step(state, u, delta, A, B, C, D)",
     "markov": "kernel(system, length)",
 }
 

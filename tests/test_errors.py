@@ -17,6 +17,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import selective_errors
 from scipy import signal
 
 import statespace as ss
@@ -815,6 +816,7 @@ CASES = [
     (lambda: DRAW.selective_inputs(batch=None), T, r"^batch must be a tuple of sizes, .*got None"),
     (lambda: DRAW.selective_inputs(dtype="real"), T, r"^dtype must be one of .*got 'real'"),
 ]  # fmt: skip
+CASES += selective_errors.CASES
 
 
 @pytest.mark.parametrize(("call", "kind", "text"), CASES, ids=[re.sub(r"\W+", " ", text)[:50] for _, _, text in CASES])
@@ -939,6 +941,20 @@ CALLS = {  # every argument of these is replaced by every wrong thing
     (lambda block: ss.Stream(DIGITAL).push(block)): {"block": U},
     ss.warmup: {"system": DIGITAL, "like": None},
     ss.settling_samples: {"system": DIGITAL, "tol": 1e-3},
+    ss.selective_scan: {
+        "u": U[:, None], "delta": U[:, None], "A": [[-1.0]], "B": [[1.0]], "C": [[1.0]], "D": [1.0], "groups": None,
+        "pairs": False, "z": U[:, None], "delta_bias": [1.0], "delta_softplus": True, "x0": [[1.0]], "reset": None,
+        "method": "mamba", "return_state": False,
+    },
+    ss.selective_scan_vjp: {"u": U[:, None], "delta": U[:, None], "A": [[-1.0]], "B": [[1.0]], "C": [[1.0]]},
+    ss.selective_step: {
+        "state": [[1.0]], "u": [1.0], "delta": [1.0], "A": [[-1.0]], "B": [1.0], "C": [1.0], "z": [1.0],
+    },
+    ss.ssd: selective_errors.SMALL | {"D": [1.0, 1.0], "chunk": 2, "x0": None, "reset": None},
+    ss.ssd_vjp: selective_errors.SMALL | {"D": [1.0, 1.0]},
+    (lambda weight, angles: selective_errors.two_taps(weight=weight, angles=angles)): {
+        "weight": np.ones((4, 2)), "angles": np.ones((4, 2, 1)),
+    },
     ss.to_c: {"system": DIGITAL, "name": "x", "dtype": "float32"},
     ss.Bilinear: {"prewarp": 1.0, "tap": "previous"},
     ss.GeneralizedBilinear: {"w": 0.5},

@@ -14,7 +14,7 @@ FLOOR = {
     "structure": 1, "cpu": 1, "gpu": 1,
     "systems": 2, "scan": 2,
     "conversion": 3, "discretization": 3, "frequency": 3, "hippo": 3, "kernels": 3,
-    "export": 4,
+    "export": 4, "selective": 4,
     "simulation": 5,
     "plot": 6, "scipy_signal": 6, "testing": 6,
     "__init__": 7,

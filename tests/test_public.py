@@ -87,7 +87,7 @@ def test_type_checkers_see_the_same_names():
 
 MODULES = (
     *("simulation", "conversion", "discretization", "systems", "frequency", "plot", "scan", "structure", "cpu"),
-    *("scipy_signal", "kernels", "hippo", "testing"),
+    *("scipy_signal", "kernels", "hippo", "testing", "selective"),
 )
 
 

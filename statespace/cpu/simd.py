@@ -58,10 +58,10 @@ def _many(number: Any, count: int) -> Any:
 def splat(typing_context: Any, number: Any) -> Any:
     """The same number in all lanes."""
     vector = _VECTORS.get(number)
-    return vector and (vector(number), lambda context, builder, signature, args: _splat(builder, vector, args[0]))
+    return vector and (vector(number), lambda context, builder, signature, args: copies(builder, vector, args[0]))
 
 
-def _splat(builder: Any, vector: Any, number: Any) -> Any:
+def copies(builder: Any, vector: Any, number: Any) -> Any:
     kind = _many(vector.number, vector.lanes)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
     return _shuffled(builder, first, first, [0] * vector.lanes)
@@ -82,18 +82,91 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return (a(a, b, c), generate) if _are_vectors(a, b, c) else None
 
 
-@intrinsic
-def mul(typing_context: Any, a: Any, b: Any) -> Any:
-    """Product of two vectors."""
-    product = a(a, b), lambda context, builder, signature, args: builder.fmul(*args)
-    return product if _are_vectors(a, b) else None
+def _elementwise(name: str, operation: str, meaning: str) -> Any:
+    """An operation of two vectors, lane by lane."""
+
+    def typed(typing_context: Any, a: Any, b: Any) -> Any:
+        result = a(a, b), lambda context, builder, signature, args: getattr(builder, operation)(*args)
+        return result if _are_vectors(a, b) else None
+
+    typed.__name__, typed.__doc__ = name, meaning
+    return intrinsic(typed)
+
+
+mul = _elementwise("mul", "fmul", "Product of two vectors.")
+add = _elementwise("add", "fadd", "Sum of two vectors.")
+sub = _elementwise("sub", "fsub", "Difference of two vectors.")
+div = _elementwise("div", "fdiv", "Quotient of two vectors.")
 
 
 @intrinsic
-def add(typing_context: Any, a: Any, b: Any) -> Any:
-    """Sum of two vectors."""
-    total = a(a, b), lambda context, builder, signature, args: builder.fadd(*args)
-    return total if _are_vectors(a, b) else None
+def number(typing_context: Any, vector: Any, value: Any) -> Any:
+    """A number in all lanes, in the precision of another vector."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = args[1] if vector == float64x8 else builder.fptrunc(args[1], _NUMBERS[vector.number])
+        return copies(builder, vector, value)
+
+    return (vector(vector, types.float64), generate) if _are_vectors(vector) else None
+
+
+@intrinsic
+def is_single(typing_context: Any, vector: Any) -> Any:
+    """Whether a vector holds singles, a constant."""
+    answer = vector == float32x16
+    return types.boolean(vector), lambda context, *rest: context.get_constant(types.boolean, answer)
+
+
+@intrinsic
+def where_less(typing_context: Any, a: Any, b: Any, then: Any, otherwise: Any) -> Any:
+    """Lane by lane, then where a < b, otherwise where it is not, or is not a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
+
+    return (a(a, b, then, otherwise), generate) if _are_vectors(a, b, then, otherwise) else None
+
+
+@intrinsic
+def size(typing_context: Any, vector: Any) -> Any:
+    """The magnitudes, |v|."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _unary(builder, vector, "fabs", args[0])
+
+    return (vector(vector), generate) if _are_vectors(vector) else None
+
+
+def _unary(builder: Any, vector: Any, name: str, value: Any) -> Any:
+    """A function of LLVM's that llvmlite does not know for vectors."""
+    kind = _many(vector.number, vector.lanes)
+    name = f"llvm.{name}.v{vector.lanes}f{vector.number.bitwidth}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name), [value])
+
+
+@intrinsic
+def rounded(typing_context: Any, vector: Any) -> Any:
+    """To the nearest integer, halves to the even one."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _unary(builder, vector, "rint", args[0])
+
+    return (vector(vector), generate) if _are_vectors(vector) else None
+
+
+@intrinsic
+def power_of_two(typing_context: Any, shifted: Any) -> Any:
+    """2^k of shifted = k + 1.5·2^23 (2^52 for doubles), whose last bits are k: they become the exponent."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits, fraction, bias = (32, 23, 127) if vector == float32x16 else (64, 52, 1023)
+        kind = ir.VectorType(ir.IntType(bits), vector.lanes)
+        exponent = builder.shl(builder.bitcast(args[0], kind), ir.Constant(kind, [fraction] * vector.lanes))
+        exponent = builder.add(exponent, ir.Constant(kind, [bias << fraction] * vector.lanes))
+        return builder.bitcast(exponent, _many(vector.number, vector.lanes))
+
+    vector = shifted
+    return (vector(vector), generate) if _are_vectors(vector) else None
 
 
 @intrinsic
@@ -101,14 +174,14 @@ def without_remnants(typing_context: Any, vector: Any) -> Any:
     """Singles below 1e-32 as 0, before they are subnormal and a hundred times slower; doubles as they are."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, kind = args[0], _many(vector.number, vector.lanes)
-        size = builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name), args)
-        gone = builder.fcmp_ordered("<", size, ir.Constant(kind, [_GONE] * vector.lanes))
-        return builder.select(gone, ir.Constant(kind, [0.0] * vector.lanes), value)
+        kind = _many(vector.number, vector.lanes)
+        gone = builder.fcmp_ordered(
+            "<", _unary(builder, vector, "fabs", args[0]), ir.Constant(kind, [_GONE] * vector.lanes)
+        )
+        return builder.select(gone, ir.Constant(kind, [0.0] * vector.lanes), args[0])
 
     if not _are_vectors(vector):
         return None
-    name = f"llvm.fabs.v{vector.lanes}f{vector.number.bitwidth}"
     same = lambda context, builder, signature, args: args[0]  # noqa: E731
     return vector(vector), generate if vector == float32x16 else same
 
@@ -138,6 +211,28 @@ def transposed(typing_context: Any, rows: Any) -> Any:
     return rows(rows), generate
 
 
+@intrinsic
+def sums(typing_context: Any, rows: Any) -> Any:
+    """The sum over the lanes of each of as many rows as lanes, as one vector; pairs first, then pairs of pairs."""
+    if not isinstance(rows, types.UniTuple) or not isinstance(rows.dtype, Vector) or rows.count != rows.dtype.lanes:
+        return None
+    lanes = rows.count
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = [builder.extract_value(args[0], i) for i in range(lanes)]
+        for d in (d for d in (1, 2, 4, 8) if d < lanes):
+            # lane k has a partial sum of row k mod 2d: that of the first of two where bit d of k is 0
+            own = [k + lanes if k & d else k for k in range(lanes)]
+            other = [(k ^ d) + lanes if k & d else k ^ d for k in range(lanes)]
+            v = [
+                builder.fadd(_shuffled(builder, a, b, own), _shuffled(builder, a, b, other))
+                for a, b in zip(v[::2], v[1::2], strict=True)
+            ]
+        return v[0]
+
+    return rows.dtype(rows), generate
+
+
 def _shuffled(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
     """Numbers of a, and after them those of b, in another order."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
@@ -146,7 +241,7 @@ def _shuffled(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
 # --------------------------------------------------------------- arrays, contiguous; their numbers say which vector
 
 
-def _vector_of(array: Any) -> Any:
+def vector_of(array: Any) -> Any:
     flat = isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"
     return _VECTORS.get(array.dtype) if flat else None
 
@@ -154,7 +249,7 @@ def _vector_of(array: Any) -> Any:
 def _neighbours(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     """Address of array[index] and those after it that fill a vector."""
     data = context.make_array(array_type)(context, builder, array).data
-    vector = _vector_of(array_type)
+    vector = vector_of(array_type)
     return builder.bitcast(builder.gep(data, [index]), _many(vector.number, vector.lanes).as_pointer())
 
 
@@ -168,7 +263,7 @@ def lanes_of(typing_context: Any, array: Any) -> Any:
 @intrinsic
 def load(typing_context: Any, array: Any, index: Any) -> Any:
     """The numbers from array[index] on, of a contiguous 1-D array; the caller keeps them inside."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         found = builder.load(_neighbours(context, builder, array, *args))
@@ -187,18 +282,18 @@ def store(typing_context: Any, array: Any, index: Any, vector: Any) -> Any:
         stored.align = vector.number.bitwidth // 8
         return context.get_dummy_value()
 
-    fits = _vector_of(array) is not None and _vector_of(array) == vector
+    fits = vector_of(array) is not None and vector_of(array) == vector
     return (types.none(array, types.intp, vector), generate) if fits else None
 
 
 @intrinsic
 def spread(typing_context: Any, array: Any, index: Any) -> Any:
     """array[index] in all lanes, without the look at negative indices that numba takes."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(array)(context, builder, args[0]).data
-        return _splat(builder, vector, builder.load(builder.gep(data, [args[1]])))
+        return copies(builder, vector, builder.load(builder.gep(data, [args[1]])))
 
     return vector and (vector(array, types.intp), generate)
 
@@ -206,7 +301,7 @@ def spread(typing_context: Any, array: Any, index: Any) -> Any:
 @intrinsic
 def load_rows(typing_context: Any, array: Any, index: Any, step: Any) -> Any:
     """As many vectors as there are lanes, step numbers apart: what `transposed` takes."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         rows, at = [], args[1]
@@ -274,7 +369,7 @@ def prefetch(typing_context: Any, address: Any, write: Any) -> Any:
 @intrinsic
 def load_at(typing_context: Any, address: Any, like: Any, array: Any) -> Any:
     """Neighbours at an address, as many and as precise as a vector of the array."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _read(builder, args[0], like, vector.number, vector.lanes)
@@ -285,7 +380,7 @@ def load_at(typing_context: Any, address: Any, like: Any, array: Any) -> Any:
 @intrinsic
 def load_rows_at(typing_context: Any, addresses: Any, offset: Any, like: Any, array: Any) -> Any:
     """The same for as many addresses as lanes, from an offset in bytes on: what `transposed` takes."""
-    vector = _vector_of(array)
+    vector = vector_of(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         first = context.make_array(addresses)(context, builder, args[0]).data
@@ -327,24 +422,36 @@ def write_at(typing_context: Any, address: Any, like: Any, number: Any) -> Any:
 
 __all__ = [
     "LANES",
+    "Vector",
     "add",
+    "copies",
+    "div",
     "float32x16",
     "float64x8",
     "fma",
+    "is_single",
     "lanes_of",
     "load",
     "load_at",
     "load_rows",
     "load_rows_at",
     "mul",
+    "number",
+    "power_of_two",
     "prefetch",
     "read_at",
+    "rounded",
+    "size",
     "size_of",
     "splat",
     "spread",
     "store",
     "store_at",
+    "sub",
+    "sums",
     "transposed",
+    "vector_of",
+    "where_less",
     "without_remnants",
     "write_at",
 ]

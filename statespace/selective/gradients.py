@@ -1,0 +1,277 @@
+"""selective_scan_vjp: the gradients of a scan, from the states that its tiles started from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from statespace.arrays import Array, as_signal
+from statespace.discretization.names import Method
+from statespace.discretization.rules import Impulse
+from statespace.selective.arguments import Inputs, SelectiveState, as_inputs, check_flag, two_taps
+from statespace.selective.plan import (
+    Lanes,
+    as_kinds,
+    as_model,
+    as_plan,
+    from_parts,
+    places_of,
+    step_of,
+)
+from statespace.selective.scan import run, state_table
+
+_LEAST = 128  # samples of a tile
+_CHUNKS = 8  # of units that gradients of B and C are summed over, at least; threads take a chunk each
+
+
+class SelectiveGradients(NamedTuple):
+    """What a pullback of `selective_scan_vjp` returns: one gradient for each array argument, None where there was none.
+
+    Attributes
+    ----------
+    u, delta, A, B, C, D, z, delta_bias : ndarray or None
+        In the shape of the argument.
+    x0 : ndarray, SelectiveState or None
+        A pair where the state is one.
+
+    Examples
+    --------
+    >>> import numpy as np, statespace as ss
+    >>> one = np.ones((1, 1))
+    >>> y, pullback = ss.selective_scan_vjp(one, one, -one, one, one)
+    >>> gradients = pullback(one)
+    >>> float(gradients.C[0, 0]), gradients.D
+    (1.0, None)
+    """
+
+    u: Array
+    delta: Array
+    A: Array
+    B: Array
+    C: Array
+    D: Array | None
+    z: Array | None
+    delta_bias: Array | None
+    x0: Array | SelectiveState | None
+
+
+def selective_scan_vjp(
+    u: Any, delta: Any, A: Any, B: Any, C: Any, D: Any = None, *, groups: int | None = None, pairs: bool = False,
+    z: Any = None, delta_bias: Any = None, delta_softplus: bool = False, x0: Any = None, reset: Any = None,
+    method: Method | str = "mamba", return_state: bool = False,
+) -> tuple[Any, Callable[..., SelectiveGradients]]:  # fmt: skip
+    """Run a selective scan and return it with its pullback, which gives the gradients of all its arrays.
+
+    Exact gradients of what `selective_scan` computes, for every method. States are kept once in each tile of some
+    hundred samples and computed again from there, tile by tile: the scan and its pullback take a few per cent of the
+    memory of u and delta, beside the gradients themselves.
+
+    Parameters
+    ----------
+    u, delta, A, B, C, D, groups, pairs, z, delta_bias, delta_softplus, x0, reset, method, return_state
+        As `selective_scan` takes them. The pullback reads the arrays again: leave them as they are until then.
+
+    Returns
+    -------
+    y : ndarray, or (y, state) with return_state
+        The bits of `selective_scan`.
+    pullback : callable (grad_y, grad_state=None) -> SelectiveGradients
+        From the gradient of y, and of the last state where it is used, to one gradient for each array argument, in its
+        shape: sums over whatever was broadcast. Of complex arrays the gradient is that of Re Σ conj(g) dx, as in
+        PyTorch. It can be called again, and gives the same bits on any number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `selective_scan`; the pullback where a gradient does not have the shape of what it belongs to, or is complex
+        where that is real.
+
+    Warns
+    -----
+    RuntimeWarning
+        As `selective_scan`.
+
+    References
+    ----------
+    A. Gu, T. Dao, "Mamba", 2023, section 3.3.2 (recomputation); A. Griewank, A. Walther, *Evaluating Derivatives*,
+    2nd ed., SIAM 2008, section 12.2 (checkpoints).
+
+    Examples
+    --------
+    >>> import numpy as np, statespace as ss
+    >>> u, delta, one = np.ones((3, 1)), np.full((3, 1), 0.5), np.ones((1, 1))
+    >>> y, pullback = ss.selective_scan_vjp(u, delta, [[-1.0]], one, one)
+    >>> pullback(np.array([[0.0], [0.0], [1.0]])).u[:, 0].round(4)  # what y[2] owes to each sample
+    array([0.1839, 0.3033, 0.5   ])
+    """
+    check_flag(return_state, "return_state")
+    inputs = as_inputs(
+        u, delta, A, B, C, D, groups=groups, pairs=pairs, z=z, delta_bias=delta_bias, delta_softplus=delta_softplus,
+        x0=x0, reset=reset, method=method,
+    )  # fmt: skip
+    span = _span(inputs)
+    scan = run(inputs, span, keep=True, own=False)
+
+    def pullback(grad_y: Any, grad_state: Any = None) -> SelectiveGradients:
+        grad = _as_gradient(grad_y, "grad_y", (*inputs.batch, *inputs.u.shape[-2:]), inputs.output_type)
+        return _pulled(inputs, scan.marks, scan.lanes, span, grad, _last(inputs, grad_state))
+
+    return ((scan.y, scan.state) if return_state else scan.y), pullback
+
+
+def _span(inputs: Inputs) -> int:
+    """Samples of a tile: so many that the states kept take a sixteenth of u and Δ."""
+    numbers = inputs.A.shape[1] * (2 if inputs.is_complex else 1) * (1 if isinstance(inputs.rule, Impulse) else 2)
+    return max(_LEAST, 1 << (8 * max(numbers, 1) - 1).bit_length())
+
+
+def _as_gradient(value: Any, name: str, shape: tuple[int, ...], kind: Any) -> Array:
+    array = as_signal(value, name)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have the shape of what it is the gradient of, {shape}, got {array.shape}")
+    if array.dtype.kind == "c" and np.dtype(kind).kind != "c":
+        raise TypeError(f"{name} must be real, as what it is the gradient of, got dtype {array.dtype}")
+    return array.astype(kind, copy=False)
+
+
+def _last(inputs: Inputs, grad_state: Any) -> tuple[Array | None, Array | None]:
+    """Gradients of the last state."""
+    shape = (*inputs.batch, inputs.u.shape[-1], inputs.A.shape[-1])
+    if grad_state is None:
+        return None, None
+    if not two_taps(inputs.rule):
+        return _as_gradient(grad_state, "grad_state", shape, inputs.state_type), None
+    if not (isinstance(grad_state, tuple) and len(grad_state) == 2):
+        raise TypeError("grad_state must be a pair, (x, v), as the state is")
+    x, v = grad_state
+    return (
+        _as_gradient(x, "grad_state[0]", shape, inputs.state_type),
+        _as_gradient(v, "grad_state[1]", shape, inputs.state_type),
+    )
+
+
+def _pulled(
+    inputs: Inputs, marks: Array, lanes: Lanes, span: int, grad: Array, last: tuple[Array | None, Array | None]
+) -> SelectiveGradients:
+    """Run the adjoint and put its answers together."""
+    from statespace.cpu import share
+    from statespace.cpu.selective_adjoint import selective_adjoint
+
+    signals = _empty_signals(inputs)
+    out = _slots(inputs, lanes, grad, signals, last)
+    length, _, n, _ = inputs.sizes
+    real = np.zeros(0, inputs.u.dtype).real.dtype
+    if grad.size:
+        kinds, plan, model = as_kinds(inputs, lanes), as_plan(inputs, lanes, grad), as_model(inputs, lanes)
+
+        def task(first: int, final: int) -> None:
+            selective_adjoint(first, final, kinds, plan, model, out, n, length, span, marks, real.type(0))
+
+        share(task, len(out.chunks))
+    return _assembled(inputs, lanes, signals, out)
+
+
+def _empty_signals(inputs: Inputs) -> tuple[Array, Array, Array]:
+    """Room for the gradients of Δ, u and z."""
+    shape = (*inputs.batch, *inputs.u.shape[-2:])
+    delta, u = np.zeros(shape, inputs.delta.dtype), np.zeros(shape, inputs.u.dtype)
+    return delta, u, delta if inputs.z is None else np.zeros(shape, inputs.delta.dtype)
+
+
+def _slots(
+    inputs: Inputs, lanes: Lanes, grad: Array, signals: tuple[Array, Array, Array],
+    last: tuple[Array | None, Array | None],
+) -> Any:  # fmt: skip
+    from statespace.cpu.selective_adjoint import Gradients
+
+    batch, complex_ = inputs.batch, inputs.is_complex
+    rows, units, width = int(np.prod(batch, dtype=np.int64)), len(lanes.valid), lanes.channels.shape[1]
+    real, n, parts = np.zeros(0, inputs.u.dtype).real.dtype, inputs.A.shape[-1], 2 if complex_ else 1
+    every = (grad, *signals)
+    chunks = _chunks(rows, units, inputs.sizes[3])
+    back, back_v = (state_table(inputs, lanes, state) for state in last)
+    for table in (back, back_v):
+        _forget_repeats(table, lanes, rows)
+    told = 2 if np.dtype(inputs.output_type).kind == "c" else 1
+    times = [level.shape[-3] for level in (inputs.B, inputs.C)]
+    return Gradients(
+        np.stack([places_of(s, batch, lanes) for s in every], axis=1),
+        np.array([step_of(s, -2) for s in every], np.intp),
+        chunks,
+        lanes.valid,
+        back,
+        back_v,
+        np.zeros((rows * units, n * parts * width), real),
+        np.zeros((rows * units, told * width), real),
+        np.zeros((rows * units, width), real),
+        *(np.zeros((len(chunks), count, n, parts), real) for count in times),
+    )
+
+
+def _forget_repeats(table: Array, lanes: Lanes, rows: int) -> None:
+    """Gradients are 0 in lanes that repeat others."""
+    width = lanes.channels.shape[1]
+    numbers = table.reshape(rows, len(lanes.valid), table.shape[1] // width, width)
+    numbers[:] = np.where((np.arange(width) < lanes.valid[:, None])[None, :, None, :], numbers, 0)
+
+
+def _chunks(rows: int, units: int, groups: int) -> Array:
+    """First and last unit of each chunk: units that share B and C, in parts where there are few such sets."""
+    sets, each = rows * groups, units // groups
+    pieces = max(1, min(each, _CHUNKS // max(sets, 1)))
+    edges = np.arange(pieces + 1) * each // pieces
+    first = np.arange(sets)[:, None] * each
+    return np.stack([first + edges[:-1], first + edges[1:]], axis=-1).reshape(sets * pieces, 2)
+
+
+def _assembled(inputs: Inputs, lanes: Lanes, signals: tuple[Array, Array, Array], out: Any) -> SelectiveGradients:
+    _, d, n, _ = inputs.sizes
+    rows = int(np.prod(inputs.batch, dtype=np.int64))
+    delta, u, z = (summed_to(g, like) for g, like in zip(signals, (inputs.delta, inputs.u, inputs.z), strict=True))
+    told = np.dtype(inputs.output_type).kind == "c"
+
+    def of_channels(table: Array, complex_: bool) -> Array:
+        return from_parts(table.reshape(rows, len(lanes.valid), table.shape[1]), lanes, complex_)
+
+    states = [of_channels(t, inputs.is_complex).reshape(*inputs.batch, d, n) for t in (out.back, out.back_v)]
+    start = [summed_to(g, like) for g, like in zip(states, (inputs.x0, inputs.v0), strict=True)]
+    return SelectiveGradients(
+        u,
+        delta,
+        _as_kind(of_channels(out.a, inputs.is_complex).sum(axis=0), inputs.A),
+        _level(inputs, out.b, inputs.B, inputs.real[0]),
+        _level(inputs, out.c, inputs.C, inputs.real[1]),
+        None if inputs.D is None else _as_kind(of_channels(out.direct, told).sum(axis=0)[:, 0], inputs.D),
+        z,
+        None if inputs.delta_bias is None else of_channels(out.bias, False).sum(axis=0)[:, 0],
+        None if inputs.x0 is None else SelectiveState(start[0], start[1]) if inputs.v0 is not None else start[0],
+    )
+
+
+def _level(inputs: Inputs, grads: Array, like: Array, real: bool) -> Array:
+    """Gradient of B or C from those of the chunks, (chunks, L or 1, n, parts)."""
+    _, _, n, g = inputs.sizes
+    numbers = grads[..., 0] + 1j * grads[..., 1] if grads.shape[-1] == 2 else grads[..., 0]
+    rows = int(np.prod(inputs.batch, dtype=np.int64))
+    pieces, times = len(numbers) // max(rows * g, 1), numbers.shape[1]
+    every = numbers.reshape(rows, g, pieces, times, n).sum(axis=2)
+    found = summed_to(every.swapaxes(1, 2).reshape(*inputs.batch, times, g, n), like)
+    found = found.real if real else found
+    return np.ascontiguousarray(found if inputs.grouped else found[..., 0, :])
+
+
+def summed_to(grad: Array, like: Array | None) -> Any:
+    """The gradient of an array that was broadcast: a sum over its copies."""
+    if like is None:
+        return None
+    extra = grad.ndim - like.ndim
+    grad = grad.sum(axis=tuple(range(extra))) if extra else grad
+    once = tuple(i for i, (own, other) in enumerate(zip(like.shape, grad.shape, strict=True)) if own == 1 != other)
+    return _as_kind(grad.sum(axis=once, keepdims=True) if once else grad, like)
+
+
+def _as_kind(grad: Array, like: Array) -> Array:
+    """The gradient of a real argument is real."""
+    return np.ascontiguousarray(grad.real if like.dtype.kind != "c" else grad)

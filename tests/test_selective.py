@@ -1,0 +1,453 @@
+"""The selective scan: against five lines of NumPy, against LTI systems, against itself in pieces, and its gradients."""
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import statespace as ss
+from statespace.selective import reference
+from statespace.testing import assert_gradient, strategies
+
+METHODS = {
+    "mamba": "mamba", "s4_zoh": "s4_zoh", "zoh": "zoh", "bilinear": "bilinear", "foh": "foh", "euler": "euler",
+    "exp_trapezoidal": "exp_trapezoidal", "backward_euler": "backward_euler", "s4_bilinear": "s4_bilinear",
+    "gbt": ss.GeneralizedBilinear(0.8), "exp_trapezoidal(0.2)": ss.ExponentialTrapezoidal(0.2),
+}  # fmt: skip
+PAIRED = ("zoh", "bilinear", "foh", "euler", "exp_trapezoidal", "gbt", "exp_trapezoidal(0.2)")
+EPS = {np.float32: float(np.finfo(np.float32).eps), np.float64: float(np.finfo(np.float64).eps)}
+# real or complex: A with B and C, and u with D; then pairs
+KINDS = {
+    "real": (False, False, False), "complex A": (True, False, False), "pairs": (True, False, True),
+    "complex u": (False, True, False), "all complex": (True, True, False),
+}  # fmt: skip
+
+
+def drawn(rng, shape, is_complex=False):
+    """Normal numbers."""
+    return rng.normal(size=shape) + (1j * rng.normal(size=shape) if is_complex else 0)
+
+
+def case(seed, length, d, n, groups=1, kind="real", dtype=np.float64):
+    """u, delta, A, B, C, D; B and C with groups."""
+    rng, (of_a, of_u, pairs) = np.random.default_rng(seed), KINDS[kind]
+    a = -np.exp(rng.normal(size=(d, n))) + (5j * rng.normal(size=(d, n)) if of_a else 0)
+    arrays = (
+        drawn(rng, (length, d), of_u), np.exp(rng.normal(size=(length, d)) - 2), a,
+        drawn(rng, (length, groups, n), of_a), drawn(rng, (length, groups, n), of_a), drawn(rng, d, of_u and not pairs),
+    )  # fmt: skip
+    return [array.astype(np.result_type(dtype, np.complex64) if array.dtype.kind == "c" else dtype) for array in arrays]
+
+
+def expected(u, delta, A, B, C, D, pairs=False, **how):
+    """What the reference answers in double precision, for B and C with groups."""
+    u, delta, A, B, C, D = (a.astype(complex if a.dtype.kind == "c" else float) for a in (u, delta, A, B, C, D))
+    each = A.shape[0] // B.shape[-2]
+    B, C = (np.broadcast_to(np.repeat(m, each, -2), (len(u), *A.shape)) for m in (B, C))
+    y, x, v = reference(u, delta, A, B, C, 0 * D, **how)
+    return (2 * y.real if pairs else y) + D * u, x, v
+
+
+def near(got, want, eps, terms=16):
+    """Equal to roundings of the largest."""
+    np.testing.assert_allclose(got, want, rtol=0, atol=terms * eps * max(np.abs(want).max(initial=0), 1e-300))
+
+
+# --------------------------------------------------------------- against the reference
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", METHODS)
+def test_scan_is_the_reference(method, kind, dtype):
+    """Measured: at most 3 roundings of the largest in these runs; longer ones have a test of their own."""
+    for seed, (length, d, n, groups) in enumerate([(300, 5, 3, 1), (130, 20, 4, 2), (7, 12, 2, 12), (1, 1, 1, 1)]):
+        arrays, pairs = case(seed, length, d, n, groups, kind, dtype), KINDS[kind][2]
+        reset = np.random.default_rng(seed).random(length) < 0.02
+        y, state = ss.selective_scan(
+            *arrays, groups=groups, pairs=pairs, method=METHODS[method], reset=reset, return_state=True
+        )
+        want, x, v = expected(*arrays, pairs=pairs, method=METHODS[method], reset=reset)
+        assert y.dtype == np.result_type(dtype, np.complex64 if kind in KINDS and want.dtype.kind == "c" else dtype)
+        near(y, want, EPS[dtype])
+        near(state.x if method in PAIRED else state, x, EPS[dtype])
+        if method in PAIRED:
+            near(state.v, v, EPS[dtype])
+
+
+@given(strategies.selective_inputs(groups=1), st.sampled_from(sorted(METHODS)))
+def test_drawn_scans_are_the_reference(inputs, method):
+    """Poles over twelve decades, integrators, stiff and tiny steps, holds: 8 roundings for each step, and for each
+    size that cancels."""
+    rule = METHODS[method]
+    with np.errstate(all="ignore"):
+        want, _, _ = expected(*inputs, method=rule)
+        size, _, _ = expected(*map(np.abs, inputs[:2]), inputs.A, *map(np.abs, inputs[3:]), method=rule)
+    got = ss.selective_scan(*inputs, groups=1, method=rule)
+    bound = 8 * len(inputs.u) * EPS[np.float64] * np.abs(np.nan_to_num(size)).max(initial=0) + 1e-290
+    grows = method == "euler"  # leaves the unit circle, and roundings with it
+    if np.isfinite(want).all() and not grows:
+        np.testing.assert_allclose(got, want, rtol=0, atol=bound)
+
+
+def test_first_samples_by_hand():
+    """a = −1, Δ = ½ then 1, u = 1, 2 and B = C = 1."""
+    u, delta, one = np.array([[1.0], [2.0]]), np.array([[0.5], [1.0]]), np.ones((1, 1))
+    e = np.exp(-1.0)
+    by_hand = {
+        "mamba": (0.5, e * 0.5 + 2),
+        "s4_zoh": (1 - np.exp(-0.5), e * (1 - np.exp(-0.5)) + 2 * (1 - e)),
+        "zoh": (0.0, 1 - e),
+        "euler": (0.0, 1.0),
+        "backward_euler": (0.5 / 1.5, (0.5 / 1.5 + 2) / 2),
+        "bilinear": (0.25 / 1.25, (0.5 * 0.2 + 0.5 * 1 + 0.5 * 2) / 1.5),
+        "exp_trapezoidal": (0.25, e * 0.25 + 0.5 * e + 1),
+        "foh": (2 * (np.exp(-0.5) - 0.5), e * 2 * (np.exp(-0.5) - 0.5) + (1 - 2 * e) + 2 * e),
+    }
+    for method, want in by_hand.items():
+        np.testing.assert_allclose(ss.selective_scan(u, delta, -one, one, one, method=method)[:, 0], want, rtol=1e-14)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_surrounds_the_scan(kind):
+    """Bias and softplus of Δ, and the gate."""
+    u, delta, *rest = case(5, 200, 6, 2, kind=kind)
+    rng = np.random.default_rng(0)
+    raw, bias, z = 4 * rng.normal(size=delta.shape), rng.normal(size=6), 3 * rng.normal(size=delta.shape)
+    raw[3] = -60.0, -5.0, 0.0, 5.0, 60.0, 700.0
+    how = {"groups": 1, "pairs": KINDS[kind][2]}
+    y = ss.selective_scan(u, raw, *rest, z=z, delta_bias=bias, delta_softplus=True, **how)
+    plain = ss.selective_scan(u, np.logaddexp(0, raw + bias), *rest, **how)
+    near(y, plain * z / (1 + np.exp(-z)), EPS[np.float64])
+    near(ss.selective_scan(u, delta, *rest, delta_bias=np.ones(6), **how),
+         ss.selective_scan(u, delta + 1, *rest, **how), EPS[np.float64])  # fmt: skip
+
+
+def test_layouts_of_memory_make_no_difference():
+    """The bits of a copy in order: exchanged axes, backward in time, gaps, repeats of one row, one channel of many."""
+    u, delta, a, b, c, d = case(1, 150, 18, 3)
+    b, c = b[:, 0], c[:, 0]
+    want = ss.selective_scan(u, delta, a, b, c, d)
+
+    def same(*arrays):
+        np.testing.assert_array_equal(ss.selective_scan(*arrays), want)
+
+    same(np.ascontiguousarray(u.T).T, np.ascontiguousarray(delta.T).T, a, np.asfortranarray(b), c, d)
+    same(u[::-1].copy()[::-1], np.repeat(delta, 3, axis=1)[:, ::3], a, b[::-1].copy()[::-1], c, d)
+    wide = np.zeros((150, 40))
+    wide[:, 2:38:2] = u
+    same(wide[:, 2:38:2], delta, a, np.broadcast_to(b, (1, 150, 3))[0], c, d)
+    for array in (u, delta, a, b, c, d):
+        array.setflags(write=False)
+    same(u, delta, a, b, c, d)
+    np.testing.assert_array_equal(ss.selective_scan(u[:, 4:5], delta[:, 4:5], a[4:5], b, c, d[4:5]), want[:, 4:5])
+
+
+def test_batch_axes_broadcast():
+    u, delta, a, b, c, d = case(2, 40, 3, 2)
+    b, c = b[:, 0], c[:, 0]
+    many = np.stack([u, 2 * u])[:, None]
+    y, x = ss.selective_scan(many, delta, a, np.stack([b, -b, 3 * b]), c[:1], d, return_state=True)
+    assert y.shape == (2, 3, 40, 3)
+    assert x.shape == (2, 3, 3, 2)
+    for i, j in np.ndindex(2, 3):
+        one, last = ss.selective_scan(many[i, 0], delta, a, (b, -b, 3 * b)[j], c[:1], d, return_state=True)
+        np.testing.assert_array_equal(y[i, j], one)
+        np.testing.assert_array_equal(x[i, j], last)
+
+
+def test_groups_are_channels_that_share():
+    u, delta, a, b, c, d = case(3, 50, 12, 2, groups=4)
+    want = [
+        ss.selective_scan(u[:, k], delta[:, k], a[k], b[:, i], c[:, i], d[k])
+        for i, k in enumerate(np.split(np.arange(12), 4))
+    ]
+    np.testing.assert_array_equal(ss.selective_scan(u, delta, a, b, c, d, groups=4), np.concatenate(want, axis=1))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 2), (4, 0, 2), (4, 3, 0)])
+def test_nothing_is_a_size_too(shape):
+    length, d, n = shape
+    u, a, b = np.ones((length, d)), -np.ones((d, n)), np.ones((1, n))
+    y, x = ss.selective_scan(u, u, a, b, b, np.full(d, 2.0), x0=np.ones((d, n)), return_state=True)
+    assert y.shape == (length, d)
+    assert x.shape == (d, n)
+    if n == 0:
+        np.testing.assert_array_equal(y, 2 * u)
+    if length == 0:
+        np.testing.assert_array_equal(x, np.ones((d, n)))
+
+
+# --------------------------------------------------------------- laws
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_split_gives_the_same_bits(method):
+    u, delta, a, b, c, d = case(4, 300, 11, 3, kind="complex A")
+    rest, how = (a,), {"groups": 1, "method": METHODS[method], "return_state": True}
+    want, last = ss.selective_scan(u, delta, *rest, b, c, d, **how)
+    for cuts in ([0, 1, 1, 130, 300], [0, 299, 300], range(0, 301, 25)):
+        state, parts = None, []
+        for i, j in itertools.pairwise(cuts):
+            y, state = ss.selective_scan(u[i:j], delta[i:j], *rest, b[i:j], c[i:j], d, x0=state, **how)
+            parts.append(y)
+        np.testing.assert_array_equal(np.concatenate(parts), want)
+        np.testing.assert_array_equal(state, last)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_are_the_scan(method):
+    u, delta, a, b, c, d = case(6, 20, 5, 3)
+    z, how = u[::-1], {"method": METHODS[method], "delta_softplus": True, "delta_bias": d}
+    want = ss.selective_scan(u, delta, a, b[:, 0], c[:, 0], d, z=z, **how)
+    state = None
+    for k in range(20):
+        y, state = ss.selective_step(state, u[k], delta[k], a, b[k, 0], c[k, 0], d, z=z[k], **how)
+        np.testing.assert_array_equal(y, want[k])
+    y, _ = ss.selective_step(None, u[0], delta[0], a, b[0], c[0], d, z=z[0], groups=1, **how)
+    np.testing.assert_array_equal(y, want[0])
+
+
+@given(strategies.selective_inputs(constant=True, groups=1), st.sampled_from(sorted(METHODS)))
+def test_constant_is_lti(inputs, method):
+    """Constant Δ, B and C: a batch of discrete systems from w_0 = 0, here run by `filter`."""
+    u, delta, a, b, c, direct = inputs
+    if not len(u):
+        return
+    rule = METHODS[method]
+    with np.errstate(all="ignore"):
+        steps = [
+            ss.discretize(
+                ss.ContinuousSystem(
+                    ss.Diagonal(a[k]), b[0, 0][:, None], c[0, 0][None], [[direct[k]]]
+                ), float(delta[0, k]), rule,
+            )
+            for k in range(u.shape[1])
+        ]  # fmt: skip
+        want = np.stack([ss.filter(s, u[:, k]) for k, s in enumerate(steps)], axis=1)
+        size = (
+            np.abs(b).max() * np.abs(c).max() * a.shape[1] * np.abs(delta).max() * np.abs(u).sum(axis=0).max(initial=0)
+        )
+    got = ss.selective_scan(u, delta, a, b, c, direct, groups=1, method=rule)
+    if method != "euler" and np.isfinite(want).all():
+        bound = 16 * EPS[np.float64] * len(u) * (size + np.abs(want).max(initial=0)) + 1e-290
+        np.testing.assert_allclose(got, want, rtol=0, atol=bound)
+
+
+def test_a_step_of_zero_holds():
+    u, delta, a, b, c, _ = case(7, 30, 4, 2)
+    for method in METHODS.values():
+        _, state = ss.selective_scan(u, delta, a, b, c, groups=1, method=method, return_state=True)
+        _, held = ss.selective_scan(u, 0 * delta, a, b, c, groups=1, x0=state, method=method, return_state=True)
+        x, y = (s.x if isinstance(s, tuple) else s for s in (state, held))
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_reset_begins_anew(method):
+    u, delta, a, b, c, d = case(8, 400, 5, 2)
+    how = {"groups": 1, "method": METHODS[method]}
+    starts = [0, 1, 2, 127, 128, 300]
+    reset = np.isin(np.arange(400), starts)
+    x0 = np.ones((5, 2))
+    y = ss.selective_scan(u, delta, a, b, c, d, reset=reset, x0=(x0, x0) if method in PAIRED else x0, **how)
+    for i, j in zip(starts, [*starts[1:], 400], strict=True):
+        np.testing.assert_array_equal(y[i:j], ss.selective_scan(u[i:j], delta[i:j], a, b[i:j], c[i:j], d, **how))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nan_goes_forward_only_and_in_its_channel(method):
+    u, delta, a, b, c, d = case(9, 60, 4, 2)
+    how = {"groups": 1, "method": METHODS[method], "reset": np.arange(60) == 50}
+    want = ss.selective_scan(u, delta, a, b, c, d, **how)
+    u[20, 1] = np.nan
+    y = ss.selective_scan(u, delta, a, b, c, d, **how)
+    gone = np.isnan(y)
+    assert gone[21:50, 1].all()
+    assert not gone[:20].any()
+    assert not gone[50:].any()
+    np.testing.assert_array_equal(y[~gone], want[~gone])
+
+
+def test_bits_do_not_depend_on_threads(monkeypatch):
+    u, delta, a, b, c, d = case(10, 500, 70, 4, dtype=np.float32)
+    found = []
+    for threads in ("1", "2", "5"):
+        monkeypatch.setenv("STATESPACE_THREADS", threads)
+        y, pullback = ss.selective_scan_vjp(u, delta, a, b, c, d, groups=1)
+        found.append((y, *(g for g in pullback(u) if g is not None)))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("turn", [0.0, 0.3, 2.5])
+@pytest.mark.parametrize("decay", [0.0, 1e-6, 1e-4, 1e-2])
+def test_long_memories_stay_accurate(decay, turn, dtype):
+    """|α| in [0.99, 1] over 100,003 samples, against extended precision: c·eps·min(L, 1/(1 − |α|)) with c = 4.
+
+    Never asked below 1e-13 and 1e-6. Constant input, so that roundings of one sign add up.
+    """
+    length = 100_003
+    rng = np.random.default_rng(0)
+    delta = (1 + 0.5 * rng.random((length, 1))).astype(dtype)
+    a = np.array([[-decay + 1j * turn]]) if turn else np.array([[-decay]])
+    a = a.astype(np.result_type(dtype, np.complex64) if turn else dtype)
+    u, one = np.ones((length, 1), dtype), np.ones((1, 1), dtype)
+    wide = np.clongdouble if turn else np.longdouble
+    alpha = np.exp(delta.astype(np.longdouble)[:, 0] * a.astype(wide)[0, 0])
+    x, want = wide(0), np.empty(length, wide)
+    for k in range(length):
+        x = alpha[k] * x + delta[k, 0].astype(np.longdouble)
+        want[k] = x
+    y = ss.selective_scan(u, delta, a, one, one)[:, 0]
+    eps, least = EPS[dtype], 1e-13 if dtype == np.float64 else 1e-6
+    far = 1 - float(np.abs(alpha).max())
+    bar = max(4 * eps * min(length, 1 / far if far > 0 else length), least)
+    assert float(np.abs(y - want).max() / np.abs(want).max()) <= bar
+
+
+# --------------------------------------------------------------- gradients
+
+
+def packed(y, state):
+    parts = [y, *(state if isinstance(state, tuple) else (state,))]
+    return np.concatenate([np.ravel(p) for p in parts])
+
+
+def gradient_case(seed, method, kind, length, d, n, groups, full):
+    """Arguments of a scan, and the function and its pullback, of y and the last state together."""
+    of_a, of_u, pairs = KINDS[kind]
+    u, delta, a, b, c, direct = case(seed, length, d, n, groups, kind)
+    if of_a:
+        a = a.real * 1e-2 + 1j * a.imag  # |α| above 0.99
+    rng, paired, whole = np.random.default_rng(seed + 100), method in PAIRED, of_a or of_u
+    delta = rng.normal(size=(2, *delta.shape)) if full else np.stack([delta, 2 * delta])
+    x0, v0 = drawn(rng, (2, d, n), whole), drawn(rng, (d, n), whole) if paired else None
+    z, bias = (rng.normal(size=(2, length, d)), rng.normal(size=d)) if full else (None, None)
+    how = {
+        "groups": groups, "pairs": pairs, "method": METHODS[method], "delta_softplus": full, "return_state": True,
+        "reset": rng.random((2, length)) < 0.05 if full else None,
+    }  # fmt: skip
+
+    def start(x, v):
+        return (x, v) if paired else x
+
+    def function(*args):
+        *arrays, z, bias, x, v = args
+        return packed(*ss.selective_scan(*arrays, z=z, delta_bias=bias, x0=start(x, v), **how))
+
+    def vjp(*args):
+        *arrays, z, bias, x, v = args
+        (y, state), pullback = ss.selective_scan_vjp(*arrays, z=z, delta_bias=bias, x0=start(x, v), **how)
+
+        def pull(w):
+            each = np.split(w, np.cumsum([y.size, 2 * d * n])[: 2 if paired else 1])
+            grad_y = each[0].reshape(y.shape)
+            rest = [part.reshape(2, d, n) if whole else part.reshape(2, d, n).real for part in each[1:]]
+            found = pullback(grad_y.real if pairs else grad_y, tuple(rest) if paired else rest[0])
+            return (*found[:8], *(found.x0 if paired else (found.x0, None)))
+
+        return packed(y, state), pull
+
+    return function, vjp, (u, delta, a, b, c[:1] if full else c, direct, z, bias, x0, v0)
+
+
+@pytest.mark.filterwarnings("ignore:A has:RuntimeWarning")  # where the quotient steps beyond the axis
+@pytest.mark.parametrize("full", [False, True], ids=["plain", "full"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_are_those_of_the_scan(method, kind, full):
+    """By the adjoint dot-product test; full has two tiles, resets, gate, softplus, and a constant C."""
+    sizes = (300, 10, 3, 2) if full else (40, 3, 2, 1)
+    function, vjp, args = gradient_case(1, method, kind, *sizes, full)
+    assert_gradient(function, vjp, *args)
+
+
+def test_gradients_against_differences():
+    """A loss that weights time unevenly, |α| in [0.99, 1): 1e-9 of the largest, by extrapolated differences."""
+    length, d, n = 200, 3, 2
+    rng = np.random.default_rng(3)
+    u, b, c = rng.normal(size=(length, d)), rng.normal(size=(length, n)), rng.normal(size=(length, n))
+    delta, a = 1e-3 * (1 + rng.random((length, d))), -rng.uniform(0.1, 5, (d, n))
+    weight = np.linspace(0.1, 3, length)[:, None] ** 2 * rng.normal(size=(length, d))
+    args = [u, delta, a, b, c]
+    _, pullback = ss.selective_scan_vjp(*args)
+    for i, grad in enumerate(pullback(weight)[:5]):
+        v = args[i] * rng.uniform(0.5, 1, args[i].shape)
+
+        def loss(h, i=i, v=v):
+            moved = [array + h * v if k == i else array for k, array in enumerate(args)]
+            return float(np.sum(weight * ss.selective_scan(*moved)))
+
+        rough, fine = ((loss(h) - loss(-h)) / (2 * h) for h in (2e-2, 1e-2))
+        rougher = (loss(4e-2) - loss(-4e-2)) / 8e-2
+        slope = (64 * fine - 20 * rough + rougher) / 45  # the errors in h² and h⁴ removed
+        assert abs(slope - np.sum(grad * v)) <= 1e-9 * np.sum(np.abs(grad * v))
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_gradients_against_pytorch(is_complex):
+    """Autograd of the plain loop of the Mamba paper."""
+    torch = pytest.importorskip("torch")
+    u, _, a, b, c, d = case(2, 60, 5, 3, kind="pairs" if is_complex else "real")
+    b, c, rng = b[:, 0], c[:, 0], np.random.default_rng(0)
+    z, bias, weight = (rng.normal(size=s) for s in ((60, 5), 5, (60, 5)))
+    raw = rng.normal(size=(60, 5))
+    args = [u, raw, a, b, c, d, z, bias]
+    t = [torch.tensor(x, requires_grad=True) for x in args]
+    step, x, y = torch.nn.functional.softplus(t[1] + t[7]), 0, []
+    for k in range(60):
+        x = torch.exp(step[k][:, None] * t[2]) * x + step[k][:, None] * t[3][k] * t[0][k][:, None]
+        out = (t[4][k] * x).sum(-1)
+        y.append((2 * out.real if is_complex else out) + t[5] * t[0][k])
+    (torch.stack(y) * torch.nn.functional.silu(t[6]) * torch.tensor(weight)).sum().backward()
+    _, pullback = ss.selective_scan_vjp(
+        u, raw, a, b, c, d, z=z, delta_bias=bias, delta_softplus=True, pairs=is_complex
+    )  # fmt: skip
+    for own, other in zip(pullback(weight)[:8], t, strict=True):
+        np.testing.assert_allclose(own, other.grad.numpy(), rtol=0, atol=1e-9 * np.abs(own).max())
+
+
+def test_a_pullback_can_be_called_again():
+    u, delta, a, b, c, d = case(3, 100, 4, 2)
+    _, pullback = ss.selective_scan_vjp(u, delta, a, b, c, d, groups=1)
+    first, second = pullback(u), pullback(u)
+    for one, two in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(pullback(2 * u).A, 2 * first.A)
+
+
+def test_gradients_take_a_tenth_of_the_inputs():
+    """Peak of a process of its own: y, the gradients, and no more than a tenth of the inputs beside them."""
+    code = """
+        import resource, numpy as np, statespace as ss
+        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        rng = np.random.default_rng(0)
+        def run(length):
+            d, n = 512, 16
+            u = rng.normal(size=(length, d)).astype("f")
+            delta, a = np.exp(u - 3), -np.ones((d, n), "f")
+            b, c = (rng.normal(size=(length, n)).astype("f") for _ in range(2))
+            before = peak()
+            y, pullback = ss.selective_scan_vjp(u, delta, a, b, c)
+            grads = pullback(y)
+            inputs = sum(x.nbytes for x in (u, delta, a, b, c))
+            return (peak() - before - y.nbytes - inputs) / inputs
+        run(300)
+        print(run(40_000))
+    """
+    env = os.environ | {"STATESPACE_THREADS": "2"}
+    out = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, env=env, check=False
+    )
+    assert out.returncode == 0, out.stderr
+    assert float(out.stdout) <= 0.1
