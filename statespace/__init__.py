@@ -53,12 +53,16 @@ if TYPE_CHECKING:
     from statespace.kernels import realize as realize
     from statespace.selective import SelectiveGradients as SelectiveGradients
     from statespace.selective import SelectiveState as SelectiveState
+    from statespace.selective import SelectiveSystem as SelectiveSystem
     from statespace.selective import SSDGradients as SSDGradients
+    from statespace.selective import SystemGradients as SystemGradients
     from statespace.selective import TrapezoidalGradients as TrapezoidalGradients
     from statespace.selective import TrapezoidalState as TrapezoidalState
+    from statespace.selective import frozen as frozen
     from statespace.selective import selective_scan as selective_scan
     from statespace.selective import selective_scan_vjp as selective_scan_vjp
     from statespace.selective import selective_step as selective_step
+    from statespace.selective import sequence_matrix as sequence_matrix
     from statespace.selective import ssd as ssd
     from statespace.selective import ssd_trapezoidal as ssd_trapezoidal
     from statespace.selective import ssd_trapezoidal_vjp as ssd_trapezoidal_vjp
@@ -147,6 +151,10 @@ _HOME = {
     "series": "systems",
     "settling_samples": "simulation",
     "simulate": "simulation",
+    "SelectiveSystem": "selective",
+    "SystemGradients": "selective",
+    "frozen": "selective",
+    "sequence_matrix": "selective",
     "ssd": "selective",
     "ssd_trapezoidal": "selective",
     "ssd_trapezoidal_vjp": "selective",

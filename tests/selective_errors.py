@@ -224,4 +224,37 @@ SCAN = [
     ),
     (lambda: scan_pulled(grad_state=A, method="zoh"), T, r"^grad_state must be a pair, \(x, v\), as the state is"),
 ]
-CASES = [*SCAN, *SSD]
+LAYER = ss.SelectiveSystem.initial(3, 2)
+
+
+def layer(**more):
+    return ss.SelectiveSystem(**{"A": A, "delta_bias": ONES(3), "B": ONES(2), "C": ONES(2)} | more)
+
+
+SYSTEM = [
+    (lambda: layer(A=ONES(3)), V, r"^A must have shape \(d, n\), poles of every channel, got A\.shape=\(3,\)"),
+    (lambda: layer(B_projection=ONES((2, 3))), V, r"^give B, a constant, or B_projection, .*; got both"),
+    (lambda: layer(C=None), V, r"^give C, a constant, or C_projection, .*; got neither"),
+    (lambda: layer(delta_up=ONES((3, 1))), V, r"^delta_up and delta_down come together; leave both out for a constant"),
+    (lambda: layer(delta_bias=1j * ONES(3)), T, r"^delta_bias must be real, got dtype complex128"),
+    (lambda: layer(delta_bias=ONES(2)), V, r"^delta_bias must have shape \(3,\), got delta_bias\.shape=\(2,\)"),
+    (lambda: ss.SelectiveSystem.initial(0, 2), V, r"^d must be a whole number, 1 or more, got 0"),
+    (lambda: ss.SelectiveSystem.initial(3, 2, selective="B"), V, r"^selective must be a tuple of some of .*, got 'B'"),
+    (lambda: ss.selective_scan(1j * U, LAYER), T, r"^a SelectiveSystem makes its steps of u, which must be real"),
+    (lambda: ss.simulate(LAYER, U.T), V, r"^u must have shape \(\.\.\., L, 3\), .*write numpy\.swapaxes\(u, -1, -2\)"),
+    (lambda: ss.simulate(LAYER, U, dt=1.0, states=True), V, r"^simulate of a SelectiveSystem, .*leave out dt, states"),
+    (lambda: ss.selective_scan(U, LAYER, A), T, r"^a SelectiveSystem brings everything but u, z, x0 .*leave out A$"),
+    (
+        lambda: ss.Stream(LAYER, axis=0),
+        V,
+        r"^a Stream of a SelectiveSystem takes blocks \(\.\.\., L, d\), .*leave out axis",
+    ),
+    (lambda: ss.frozen(A, U[0]), T, r"^frozen takes a SelectiveSystem and a sample, got ndarray"),
+    (
+        lambda: ss.frozen(LAYER, U[0, :2]),
+        V,
+        r"^u_t must be real and have shape \(\.\.\., 3\), one sample of every channel",
+    ),
+    (lambda: ss.sequence_matrix(ONES(3), A, B, B), V, r"^delta must have shape \(\.\.\., L, d\), time before channels"),
+]
+CASES = [*SCAN, *SYSTEM, *SSD]

@@ -950,6 +950,19 @@ CALLS = {  # every argument of these is replaced by every wrong thing
     ss.selective_step: {
         "state": [[1.0]], "u": [1.0], "delta": [1.0], "A": [[-1.0]], "B": [1.0], "C": [1.0], "z": [1.0],
     },
+    ss.SelectiveSystem: {
+        "A": [[-1.0]], "delta_bias": [0.0], "B_projection": [[1.0]], "C": [1.0], "delta_up": [[1.0]],
+        "delta_down": [[1.0]], "D": [1.0], "pairs": False, "method": "mamba",
+    },
+    (lambda d, n, rank, selective: ss.SelectiveSystem.initial(d, n, rank=rank, selective=selective)): {
+        "d": 2, "n": 2, "rank": 1, "selective": ("B",),
+    },
+    ss.frozen: {"system": selective_errors.LAYER, "u_t": [1.0, 2.0, 3.0]},
+    ss.sequence_matrix: {"delta": U[:, None], "A": [[-1.0]], "B": [[1.0]], "C": [[1.0]], "reset": None},
+    (lambda u, x0: ss.simulate(selective_errors.LAYER, u, x0=x0)): {"u": np.ones((4, 3)), "x0": np.ones((3, 2))},
+    (lambda block, state: ss.Stream(selective_errors.LAYER, state=state).push(block)): {
+        "block": np.ones((4, 3)), "state": None,
+    },
     ss.ssd: selective_errors.SMALL | {"D": [1.0, 1.0], "chunk": 2, "x0": None, "reset": None},
     ss.ssd_vjp: selective_errors.SMALL | {"D": [1.0, 1.0]},
     (lambda weight, angles: selective_errors.two_taps(weight=weight, angles=angles)): {
@@ -996,7 +1009,7 @@ CALLS = {  # every argument of these is replaced by every wrong thing
         "length": 4, "channels": 2, "states": 2, "groups": 2, "batch": (2,), "constant": False, "dtype": float,
     },
 }  # fmt: skip
-SIZES = ("length", "M", "N", "n", "w", "worN", "delay")
+SIZES = ("length", "M", "N", "n", "d", "rank", "w", "worN", "delay")
 FUZZ = [(f, name) for f, arguments in CALLS.items() for name in arguments]
 
 

@@ -393,7 +393,6 @@ def test_gradients_against_differences():
         assert abs(slope - np.sum(grad * v)) <= 1e-9 * np.sum(np.abs(grad * v))
 
 
-@pytest.mark.peer
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_gradients_against_pytorch(is_complex):
     """Autograd of the plain loop of the Mamba paper."""

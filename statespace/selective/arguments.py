@@ -128,7 +128,7 @@ def as_inputs(
     if bias is not None and bias.dtype.kind == "c":
         raise TypeError(f"delta_bias must be real, got dtype {bias.dtype}")
     x, v = _states(x0, rule, (d, a.shape[1]), real)
-    cuts = None if reset is None else _as_reset(reset, length)
+    cuts = None if reset is None else as_reset(reset, length)
     if pairs:
         _check_pairs(u, direct)
     came_real = b.dtype.kind == "f", c.dtype.kind == "f"
@@ -258,7 +258,8 @@ def _state(value: Any, name: str, shape: tuple[int, int], real: Any) -> Array:
     return array
 
 
-def _as_reset(value: Any, length: int) -> Array:
+def as_reset(value: Any, length: int) -> Array:
+    """Where sequences start, bool (..., L)."""
     try:
         reset = np.asarray(value)
     except ValueError:  # ragged

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,48 +21,19 @@ from statespace.selective.plan import (
     places_of,
     step_of,
 )
+from statespace.selective.projections import SelectiveGradients, through_projections
 from statespace.selective.scan import run, state_table
+from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
 _LEAST = 128  # samples of a tile
 _CHUNKS = 8  # of units that gradients of B and C are summed over, at least; threads take a chunk each
 
 
-class SelectiveGradients(NamedTuple):
-    """What a pullback of `selective_scan_vjp` returns: one gradient for each array argument, None where there was none.
-
-    Attributes
-    ----------
-    u, delta, A, B, C, D, z, delta_bias : ndarray or None
-        In the shape of the argument.
-    x0 : ndarray, SelectiveState or None
-        A pair where the state is one.
-
-    Examples
-    --------
-    >>> import numpy as np, statespace as ss
-    >>> one = np.ones((1, 1))
-    >>> y, pullback = ss.selective_scan_vjp(one, one, -one, one, one)
-    >>> gradients = pullback(one)
-    >>> float(gradients.C[0, 0]), gradients.D
-    (1.0, None)
-    """
-
-    u: Array
-    delta: Array
-    A: Array
-    B: Array
-    C: Array
-    D: Array | None
-    z: Array | None
-    delta_bias: Array | None
-    x0: Array | SelectiveState | None
-
-
 def selective_scan_vjp(
-    u: Any, delta: Any, A: Any, B: Any, C: Any, D: Any = None, *, groups: int | None = None, pairs: bool = False,
-    z: Any = None, delta_bias: Any = None, delta_softplus: bool = False, x0: Any = None, reset: Any = None,
-    method: Method | str = "mamba", return_state: bool = False,
-) -> tuple[Any, Callable[..., SelectiveGradients]]:  # fmt: skip
+    u: Any, delta: Any, A: Any = None, B: Any = None, C: Any = None, D: Any = None, *, groups: int | None = None,
+    pairs: bool = False, z: Any = None, delta_bias: Any = None, delta_softplus: bool = False, x0: Any = None,
+    reset: Any = None, method: Method | str = "mamba", return_state: bool = False,
+) -> tuple[Any, Callable[..., Any]]:  # fmt: skip
     """Run a selective scan and return it with its pullback, which gives the gradients of all its arrays.
 
     Exact gradients of what `selective_scan` computes, for every method. States are kept once in each tile of some
@@ -71,13 +43,14 @@ def selective_scan_vjp(
     Parameters
     ----------
     u, delta, A, B, C, D, groups, pairs, z, delta_bias, delta_softplus, x0, reset, method, return_state
-        As `selective_scan` takes them. The pullback reads the arrays again: leave them as they are until then.
+        As `selective_scan` takes them, also with a SelectiveSystem in the place of delta.
+        The pullback reads the arrays again: leave them as they are until then.
 
     Returns
     -------
     y : ndarray, or (y, state) with return_state
         The bits of `selective_scan`.
-    pullback : callable (grad_y, grad_state=None) -> SelectiveGradients
+    pullback : callable (grad_y, grad_state=None) -> SelectiveGradients, of a SelectiveSystem SystemGradients
         From the gradient of y, and of the last state where it is used, to one gradient for each array argument, in its
         shape: sums over whatever was broadcast. Of complex arrays the gradient is that of Re Σ conj(g) dx, as in
         PyTorch. It can be called again, and gives the same bits on any number of threads.
@@ -107,16 +80,22 @@ def selective_scan_vjp(
     array([0.1839, 0.3033, 0.5   ])
     """
     check_flag(return_state, "return_state")
-    inputs = as_inputs(
-        u, delta, A, B, C, D, groups=groups, pairs=pairs, z=z, delta_bias=delta_bias, delta_softplus=delta_softplus,
-        x0=x0, reset=reset, method=method,
-    )  # fmt: skip
+    how: dict[str, Any] = {
+        "groups": groups, "pairs": pairs, "delta_bias": delta_bias, "delta_softplus": delta_softplus, "method": method,
+    }  # fmt: skip
+    system, project = delta, None
+    if isinstance(system, SelectiveSystem):
+        u = as_layer_input(system, u)
+        (delta, A, B, C, D), how = arguments_of(system, u, {"A": A, "B": B, "C": C, "D": D, **how})
+        project = partial(through_projections, system, u)
+    inputs = as_inputs(u, delta, A, B, C, D, z=z, x0=x0, reset=reset, **how)
     span = _span(inputs)
     scan = run(inputs, span, keep=True, own=False)
 
-    def pullback(grad_y: Any, grad_state: Any = None) -> SelectiveGradients:
+    def pullback(grad_y: Any, grad_state: Any = None) -> Any:
         grad = _as_gradient(grad_y, "grad_y", (*inputs.batch, *inputs.u.shape[-2:]), inputs.output_type)
-        return _pulled(inputs, scan.marks, scan.lanes, span, grad, _last(inputs, grad_state))
+        found = _pulled(inputs, scan.marks, scan.lanes, span, grad, _last(inputs, grad_state))
+        return found if project is None else project(found)
 
     return ((scan.y, scan.state) if return_state else scan.y), pullback
 

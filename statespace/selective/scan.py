@@ -11,6 +11,7 @@ from statespace.discretization.names import Method
 from statespace.discretization.rules import Impulse
 from statespace.selective.arguments import Inputs, SelectiveState, as_inputs, check_flag, two_taps
 from statespace.selective.plan import Lanes, as_kinds, as_lanes, as_model, as_parts, as_plan, from_parts
+from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
 SPAN = 128  # samples of a tile
 
@@ -84,9 +85,9 @@ def _final(inputs: Inputs, lanes: Lanes, x: Array, v: Array) -> Array | Selectiv
 
 
 def selective_scan(
-    u: Any, delta: Any, A: Any, B: Any, C: Any, D: Any = None, *, groups: int | None = None, pairs: bool = False,
-    z: Any = None, delta_bias: Any = None, delta_softplus: bool = False, x0: Any = None, reset: Any = None,
-    method: Method | str = "mamba", return_state: bool = False,
+    u: Any, delta: Any, A: Any = None, B: Any = None, C: Any = None, D: Any = None, *, groups: int | None = None,
+    pairs: bool = False, z: Any = None, delta_bias: Any = None, delta_softplus: bool = False, x0: Any = None,
+    reset: Any = None, method: Method | str = "mamba", return_state: bool = False,
 ) -> Any:  # fmt: skip
     """Run a system whose step, input and output change from sample to sample, channel by channel.
 
@@ -99,8 +100,9 @@ def selective_scan(
     ----------
     u : array_like, (..., L, d)
         Signal, time before channels; float32, float64, or complex.
-    delta : array_like, (..., L, d)
-        Steps of time Δ, real, 0 or more; a step of 0 holds the state.
+    delta : array_like, (..., L, d), or SelectiveSystem
+        Steps of time Δ, real, 0 or more; a step of 0 holds the state. Or the system that makes Δ, B and C of u: then
+        only z, x0, reset and return_state are given beside it.
     A : array_like, (d, n)
         Poles of every channel, real or complex.
     B, C : array_like, (..., L or 1, n), or (..., L or 1, g, n) with groups
@@ -171,17 +173,19 @@ def selective_scan(
     array([1.    , 1.    , 1.3679, 9.0002])
     """
     check_flag(return_state, "return_state")
-    inputs = as_inputs(
-        u, delta, A, B, C, D, groups=groups, pairs=pairs, z=z, delta_bias=delta_bias, delta_softplus=delta_softplus,
-        x0=x0, reset=reset, method=method,
-    )  # fmt: skip
-    scan = run(inputs)
+    how: dict[str, Any] = {
+        "groups": groups, "pairs": pairs, "delta_bias": delta_bias, "delta_softplus": delta_softplus, "method": method,
+    }  # fmt: skip
+    if isinstance(delta, SelectiveSystem):
+        u = as_layer_input(delta, u)
+        (delta, A, B, C, D), how = arguments_of(delta, u, {"A": A, "B": B, "C": C, "D": D, **how})
+    scan = run(as_inputs(u, delta, A, B, C, D, z=z, x0=x0, reset=reset, **how))
     return (scan.y, scan.state) if return_state else scan.y
 
 
 def selective_step(
-    state: Any, u: Any, delta: Any, A: Any, B: Any, C: Any, D: Any = None, *, groups: int | None = None,
-    pairs: bool = False, z: Any = None, delta_bias: Any = None, delta_softplus: bool = False,
+    state: Any, u: Any, delta: Any, A: Any = None, B: Any = None, C: Any = None, D: Any = None, *,
+    groups: int | None = None, pairs: bool = False, z: Any = None, delta_bias: Any = None, delta_softplus: bool = False,
     method: Method | str = "mamba",
 ) -> tuple[Any, Any]:  # fmt: skip
     """Advance a selective scan by one sample.
@@ -191,7 +195,7 @@ def selective_step(
     state : array_like, (..., d, n), or None
         State before the sample, None for zero; a pair (x, v) for a method with two taps.
     u, delta, z : array_like, (..., d)
-        Signal, step of time and gate of this sample.
+        Signal, step of time and gate of this sample; or a SelectiveSystem in the place of delta, for all that follows.
     A, D, delta_bias : array_like
         As `selective_scan` takes them.
     B, C : array_like, (..., n), or (..., g, n) with groups
@@ -223,14 +227,17 @@ def selective_step(
     >>> y.round(4), state.shape
     (array([1.5032]), (1, 1))
     """
-    u, delta, B, C = (_one_sample(a, name, 1) for a, name in ((u, "u"), (delta, "delta"), (B, "B"), (C, "C")))
-    if groups is not None:
-        B, C = (_one_sample(a[..., 0, :], name, 2) for a, name in ((B, "B"), (C, "C")))
-    inputs = as_inputs(
-        u, delta, A, B, C, D, groups=groups, pairs=pairs, z=None if z is None else _one_sample(z, "z", 1),
-        delta_bias=delta_bias, delta_softplus=delta_softplus, x0=state, method=method,
-    )  # fmt: skip
-    scan = run(inputs)
+    how: dict[str, Any] = {
+        "groups": groups, "pairs": pairs, "delta_bias": delta_bias, "delta_softplus": delta_softplus, "method": method,
+    }  # fmt: skip
+    u, z = _one_sample(u, "u", 1), None if z is None else _one_sample(z, "z", 1)
+    if isinstance(delta, SelectiveSystem):
+        u = as_layer_input(delta, u)
+        (delta, A, B, C, D), how = arguments_of(delta, u, {"A": A, "B": B, "C": C, "D": D, **how})
+    else:
+        delta, core = _one_sample(delta, "delta", 1), 1 if groups is None else 2
+        B, C = _one_sample(B, "B", core), _one_sample(C, "C", core)
+    scan = run(as_inputs(u, delta, A, B, C, D, z=z, x0=state, **how))
     return scan.y[..., 0, :], scan.state
 
 

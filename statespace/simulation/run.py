@@ -10,11 +10,13 @@ import numpy as np
 
 from statespace.arrays import Array, as_signal, as_step, check_choice, is_finite, same_step, shorten
 from statespace.scan import as_state, broadcast_batch, in_single
+from statespace.selective import SelectiveSystem
 from statespace.simulation.choice import FORMS, chosen
 from statespace.simulation.forms import run_form
 from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
 from statespace.simulation.irregular import HOLDS, on_a_grid, run_irregular
 from statespace.simulation.response import Response
+from statespace.simulation.selective import run_selective
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 _GAPS = ("raise", "drop", "reset")
@@ -24,7 +26,7 @@ Piece: TypeAlias = Callable[[Array, Any, slice, bool], tuple[Array, Array, Any]]
 
 
 def simulate(
-    system: ContinuousSystem | DiscreteSystem,
+    system: ContinuousSystem | DiscreteSystem | SelectiveSystem,
     u: Any,
     *misplaced: Never,
     t: Any = None,
@@ -44,7 +46,8 @@ def simulate(
 
     Parameters
     ----------
-    system : ContinuousSystem or DiscreteSystem
+    system : ContinuousSystem, DiscreteSystem or SelectiveSystem
+        A selective one makes its own steps: it takes u, (..., L, d), and x0, and its samples are counted.
     u : array_like, (..., L, m)
         Input, time on axis −2 and channels last; (L,) for one input. Batch axes broadcast with those of
         the system. float32 stays float32 outside; the state is double but where `explain` says otherwise.
@@ -102,12 +105,15 @@ def simulate(
     """
     if misplaced:
         raise TypeError("simulate takes the system and u, the rest by name: write t= (stamps), dt= or fs=, x0=")
-    if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
+    if not isinstance(system, (ContinuousSystem, DiscreteSystem, SelectiveSystem)):
         raise TypeError(
             f"simulate needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}; "
             "build one with from_zpk, from_sos or ContinuousSystem(A, B, C, D), or take it with as_system"
         )
     check_choice(gaps, _GAPS, "gaps")
+    if isinstance(system, SelectiveSystem):
+        options = {"t": t, "dt": dt, "fs": fs, "hold": hold, "form": form, "gaps": gaps, "states": states}
+        return run_selective(system, u, x0, options)
     form = _without_states(form, states)
     signal = as_input(u, system)
     state = as_state(x0, system)

@@ -10,9 +10,11 @@ import numpy as np
 from statespace.arrays import Array, as_signal, frozen
 from statespace.kernels.samples import check_discrete
 from statespace.scan import as_state, run
+from statespace.selective import SelectiveSystem
 from statespace.simulation.channels import check_channelwise, misaligned, time_axis, time_back, time_last
 from statespace.simulation.filtering import starting_state
 from statespace.simulation.run import as_input
+from statespace.simulation.selective import push_selective
 from statespace.systems import DiscreteSystem
 
 
@@ -25,8 +27,8 @@ class Stream:
 
     Parameters
     ----------
-    system : DiscreteSystem
-        Any structure, any batch.
+    system : DiscreteSystem or SelectiveSystem
+        Any structure, any batch; of a selective one blocks are (..., L, d).
     axis : int, optional
         Axis of time of the blocks, for a system of one input and one output over many channels.
     state : None, "zero", "steady" or array_like, (..., state_size)
@@ -70,17 +72,17 @@ class Stream:
     [[0.9375], [0.96875]]
     """
 
-    def __init__(self, system: DiscreteSystem, *, axis: int | None = None, state: Any = None) -> None:
-        check_discrete(system, "Stream")
-        if axis is not None:
-            check_channelwise(system, "Stream")
-        if isinstance(state, str):
-            starting_state(system, np.zeros((1, system.n_inputs)), state)  # that the word is known, and has a meaning
-        elif state is not None:
-            state = _kept(as_state(state, system, "state"))
-        self.system = system
+    def __init__(self, system: DiscreteSystem | SelectiveSystem, *, axis: int | None = None, state: Any = None) -> None:
+        if not isinstance(system, SelectiveSystem):
+            check_discrete(system, "Stream")
+            state = _checked(system, axis, state)
+        elif axis is not None or isinstance(state, str):
+            raise ValueError(
+                "a Stream of a SelectiveSystem takes blocks (..., L, d), and a state or None; leave out axis"
+            )
+        self.system: Any = system
         self.axis = axis
-        self._state: Any = None if isinstance(state, str) and state == "zero" else state
+        self._state: Any = state
         self._batch: tuple[int, ...] | None = None  # batch axes, or channels, of the first block
 
     @property
@@ -107,6 +109,8 @@ class Stream:
             The block does not fit the system, or has other batch axes or channels than the state. The state
             stays as it was.
         """
+        if isinstance(self.system, SelectiveSystem):
+            return self._selective(block)
         return self._channels(block) if self.axis is not None else self._inputs(block)
 
     def run(self, blocks: Iterable[Any]) -> Iterator[Array]:
@@ -119,6 +123,13 @@ class Stream:
         y = self._advance(u)
         return y[:, 0] if np.ndim(block) == 1 and y.ndim == 2 and y.shape[-1] == 1 else y
 
+    def _selective(self, block: Any) -> Array:
+        u = as_signal(block, "u")
+        self._refuse_other_batch(u.shape[:-2])
+        y, self._state = push_selective(self.system, u, self._state)
+        self._batch = y.shape[:-2]
+        return y
+
     def _channels(self, block: Any) -> Array:
         signal = as_signal(block, "x")
         axis = time_axis(self.axis, signal)
@@ -128,12 +139,15 @@ class Stream:
             raise misaligned("Stream", error, signal, axis) from None
         return time_back(y[..., 0], axis)
 
-    def _advance(self, u: Array) -> Array:
-        if self._batch not in (None, u.shape[:-2]):
+    def _refuse_other_batch(self, batch: tuple[int, ...]) -> None:
+        if self._batch not in (None, batch):
             raise ValueError(
-                f"every block must have the batch axes or channels of the first, {self._batch}, got {u.shape[:-2]}; "
+                f"every block must have the batch axes or channels of the first, {self._batch}, got {batch}; "
                 "start another Stream for another signal"
             )
+
+    def _advance(self, u: Array) -> Array:
+        self._refuse_other_batch(u.shape[:-2])
         waits = isinstance(self._state, str)
         if waits and u.shape[-2] == 0:
             return run(self.system, u).y
@@ -143,8 +157,18 @@ class Stream:
 
     def __repr__(self) -> str:
         kind = "" if self.axis is None else f", axis={self.axis}"
-        held = self._state if self._state is None or isinstance(self._state, str) else self._state.shape
+        held = self._state if self._state is None or isinstance(self._state, str) else np.shape(self._state)
         return f"<Stream of {self.system!r}{kind}, state {held}>"
+
+
+def _checked(system: DiscreteSystem, axis: int | None, state: Any) -> Any:
+    """Where to start: None for zero, "steady" until the first sample, or a state."""
+    if axis is not None:
+        check_channelwise(system, "Stream")
+    if isinstance(state, str):
+        starting_state(system, np.zeros((1, system.n_inputs)), state)  # that the word is known, and has a meaning
+        return None if state == "zero" else state
+    return None if state is None else _kept(as_state(state, system, "state"))
 
 
 def _kept(state: Any) -> Array:
