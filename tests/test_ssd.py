@@ -278,7 +278,7 @@ def test_a_growing_state_grows_and_says_so():
     close(y, loop(**case)[0], 1e-13)
     case["delta"][100], reset = 1e308, np.arange(300) == 150
     with pytest.warns(RuntimeWarning, match="grows"):
-        packed = ssd(**case | {"A": np.array([10.0, -1.0])}, reset=reset)
+        packed = ssd(**case | {"A": np.array([10.0, -1.0])}, reset=reset, chunk=300)
     assert np.isfinite(packed[150:]).all()
     for function, more in ((ssd_vjp, {}), (ssd_trapezoidal, {"weight": np.ones((300, 2))}),
                            (ssd_trapezoidal_vjp, {"weight": np.ones((300, 2))})):  # fmt: skip

@@ -80,6 +80,7 @@ def ssd(
     -----
     Inside a chunk y = M x with a lower triangular M_ij = Δ_j e^{ΔA over (j, i]} C_i·B_j; between chunks the state is
     carried. Exponents are summed over their own segment, never subtracted from each other, and in double as the state.
+    What a sample left is gone when it has fallen to 1e-26 (double: 1e-282) of its size within a chunk.
     NaN goes forward in time only, and not over a reset: a chunk whose x or B is not finite runs sample by sample.
 
     References
