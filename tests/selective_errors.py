@@ -129,6 +129,10 @@ def scan(**more):
     return ss.selective_scan(**{"u": U, "delta": U, "A": A, "B": B, "C": B} | more)
 
 
+def grows():
+    return scan(A=-2 * A, method="bilinear")
+
+
 def scan_pulled(grad_y=U, grad_state=None, **more):
     _, pullback = ss.selective_scan_vjp(**{"u": U, "delta": U, "A": A, "B": B, "C": B} | more)
     return pullback(grad_y, grad_state)
@@ -183,6 +187,10 @@ SCAN = [
         T,
         r"^ZeroOrderHold.* takes the sample before too: x0 must be the pair \(x, v\)",
     ),
+    (lambda: scan(x0=(A, A)), T, r"^x0 must be one array, Impulse\(\) has one tap and no pair \(x, v\), got a tuple"),
+    (lambda: scan_pulled(grad_state=(A, A)), T, r"^grad_state must be one array, Impulse\(\) has one tap and no pair"),
+    (lambda: scan(C=None), T, r"^a selective scan needs delta, A, B and C, or a SelectiveSystem .*; missing: C$"),
+    (lambda: grows(), V, r"^Bilinear\(.* has no step to a pole at 1/\(wΔ\) = 2, which A\[0, 0\] is at delta\[0, 0\]"),
     (lambda: scan(x0=(A, ONES(2)), method="zoh"), V, r"^x0\[1\] must have shape \(\.\.\., 3, 2\)"),
     (lambda: scan(reset=ONES(4)), T, r"^reset must be bool, True where a sequence starts, got array"),
     (

@@ -314,6 +314,32 @@ def test_long_memories_stay_accurate(decay, turn, dtype):
     assert float(np.abs(y - want).max() / np.abs(want).max()) <= bar
 
 
+def test_a_state_that_fades_away_is_gone():
+    """Subnormal numbers count as 0: a state would stay at the smallest of them, at a hundred times the cost."""
+    for dtype in (np.float32, np.float64):
+        one = np.ones((1, 1), dtype)
+        for length in (4_000, 40_000):
+            u = np.zeros((length, 1), dtype)
+            u[0] = 1
+            _, x = ss.selective_scan(u, np.full((length, 1), 0.3, dtype), -one, one, one, return_state=True)
+            assert x == 0 or abs(x) >= np.finfo(dtype).smallest_normal
+
+
+@pytest.mark.parametrize(("dtype", "angle"), [(np.float32, 1e8), (np.float32, 1e13), (np.float64, 1e17)])
+def test_a_step_of_many_turns_is_still_a_rotation(dtype, angle):
+    """How far it turns is known to a rounding of the angle only, how long it is stays 1."""
+    one = np.ones((1, 1), dtype)
+    steps = np.linspace(1, 2, 300, dtype=dtype)[:, None]
+    x = np.ones((1, 1), np.result_type(dtype, np.complex64))
+    y = ss.selective_scan(0 * steps, steps, [[1j * angle]], one, one, x0=x)
+    np.testing.assert_allclose(np.abs(y), 1, atol=1e-3 if dtype == np.float32 else 1e-12)
+
+
+def test_infinity_stays_infinity_without_feedthrough():
+    one = np.ones((1, 1))
+    assert ss.selective_scan([[np.inf]], 0.1 * one, -one, one, one) == np.inf
+
+
 # --------------------------------------------------------------- gradients
 
 
@@ -421,6 +447,21 @@ def test_gradients_against_pytorch(is_complex):
         np.testing.assert_allclose(own, other.grad.numpy(), rtol=0, atol=1e-9 * np.abs(own).max())
 
 
+def test_sums_over_time_are_double():
+    """Gradients in single precision of what is constant: 1e-6 over 200,000 samples of one sign."""
+    length = 200_000
+    u, delta = np.full((length, 1), 1.1, np.float32), np.full((length, 1), 0.5, np.float32)
+    one = np.ones((1, 1))
+    found = [
+        ss.selective_scan_vjp(u.astype(t), delta.astype(t), -one, one, one, [1.0], delta_bias=[0.0])[1](np.ones_like(u))
+        for t in (np.float32, np.float64)
+    ]
+    for name in ("A", "B", "C", "D", "delta_bias"):
+        single, double = (getattr(g, name) for g in found)
+        assert single.dtype == np.float32
+        np.testing.assert_allclose(single, double, rtol=2e-6)
+
+
 def test_a_pullback_can_be_called_again():
     u, delta, a, b, c, d = case(3, 100, 4, 2)
     _, pullback = ss.selective_scan_vjp(u, delta, a, b, c, d, groups=1)
@@ -438,14 +479,15 @@ def test_gradients_take_a_tenth_of_the_inputs():
         rng = np.random.default_rng(0)
         def run(length):
             d, n = 512, 16
-            u = rng.normal(size=(length, d)).astype("f")
-            delta, a = np.exp(u - 3), -np.ones((d, n), "f")
-            b, c = (rng.normal(size=(length, n)).astype("f") for _ in range(2))
+            u = rng.standard_normal((length, d), dtype="f")  # no copy in double, whose peak would hide others
+            delta, a = np.full((length, d), 0.01, "f"), -np.ones((d, n), "f")
+            b, c = (rng.standard_normal((length, n), dtype="f") for _ in range(2))
             before = peak()
             y, pullback = ss.selective_scan_vjp(u, delta, a, b, c)
             grads = pullback(y)
             inputs = sum(x.nbytes for x in (u, delta, a, b, c))
-            return (peak() - before - y.nbytes - inputs) / inputs
+            gradients = sum(x.nbytes for x in grads if x is not None)
+            return (peak() - before - y.nbytes - gradients) / inputs
         run(300)
         print(run(40_000))
     """

@@ -70,11 +70,18 @@ def _growth(r: Any) -> Any:
 def rotation(high: Any, low: Any) -> Any:
     """(σ, 1 − σ cos πw, σ sin πw) for w = high + low half turns; σ = ±1, so that the second does not cancel near 0."""
     turns = rounded(high)
-    half = mul(turns, number(turns, 0.5))
-    sign = sub(number(turns, 1.0), mul(size(sub(half, rounded(half))), number(turns, 4.0)))
     r = add(sub(high, turns), low)
+    more = rounded(r)  # not 0 at the ends, and where low is of many turns itself
+    r = sub(r, more)
     t = mul(r, r)
-    return sign, mul(t, _versine(t)), mul(r, _sine(t))
+    return mul(_parity(turns), _parity(more)), mul(t, _versine(t)), mul(r, _sine(t))
+
+
+@inlined
+def _parity(turns: Any) -> Any:
+    # 1 for even numbers, −1 for odd ones
+    half = mul(turns, number(turns, 0.5))
+    return sub(number(turns, 1.0), mul(size(sub(half, rounded(half))), number(turns, 4.0)))
 
 
 @inlined

@@ -19,7 +19,7 @@ from statespace.cpu.compile import compiled, inlined
 from statespace.cpu.discretize import IMPULSE, decay, factors, load_vector
 from statespace.cpu.functions import logistic, softplus
 from statespace.cpu.parts import constant, each, get, like, put, scale, times, times_plus
-from statespace.cpu.simd import add, lanes_of, mul, prefetch, read_at, size_of, store
+from statespace.cpu.simd import add, lanes_of, mul, prefetch, read_at, size_of, store, with_control, without_subnormals
 from statespace.cpu.tiles import aligned, gather, scatter
 
 DELTA, U, Z, Y = range(4)  # the signals of a unit, in the order of their addresses
@@ -75,7 +75,7 @@ def selective_lanes(
     dt, z = aligned(span * lanes_of(x), x), aligned(span * lanes_of(x), x)
     u, y = aligned(span * lanes_of(x) * len(kinds.heard), x), aligned(span * lanes_of(x) * len(kinds.told), x)
     edges = np.empty(span, np.intp)
-    start = first
+    start, control = first, without_subnormals()
     while start < last:
         stop = together(plan.levels, start, last)
         for begin in range(0, count, span):
@@ -102,6 +102,7 @@ def selective_lanes(
                         _gate(y, z, samples, kinds)
                     tell(y, plan, g, Y, begin, samples, kinds.told, single)
         start = stop
+    with_control(control)
 
 
 @compiled
@@ -239,17 +240,26 @@ def fetch(address: int, step: int, samples: int) -> None:
 def edges_inside(edges: Array, plan: Any, g: int, begin: int, samples: int) -> int:
     """Fill edges with the samples of a tile before which the state is forgotten; how many there are."""
     row, many = plan.row[g], 0
-    for k in range(plan.edge_of[row], plan.edge_of[row + 1]):
-        t = plan.edges[k] - begin
-        if 0 <= t < samples:
-            edges[many] = t
-            many += 1
+    low, last = plan.edge_of[row], plan.edge_of[row + 1]
+    high = last
+    while low < high:  # the first at begin or later
+        middle = (low + high) // 2
+        if plan.edges[middle] < begin:
+            low = middle + 1
+        else:
+            high = middle
+    while low + many < last and plan.edges[low + many] < begin + samples:
+        edges[many] = plan.edges[low + many] - begin
+        many += 1
     return many
 
 
 @compiled
 def feed_through(y: Array, u: Array, direct: Array, samples: int, kinds: Any) -> None:
-    # y = D u
+    # y = D u; without D nothing, also of infinity
+    if direct.size == 0:
+        y[:] = 0
+        return
     d = get(direct, 0, kinds.told)
     for t in range(samples):
         put(y, t, like(times(d, get(u, t, kinds.heard)), kinds.told))

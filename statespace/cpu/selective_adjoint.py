@@ -20,7 +20,21 @@ from statespace.cpu.discretize import IMPULSE, decay, factors, load_vector, slop
 from statespace.cpu.functions import LOG2_E, exponential, logistic
 from statespace.cpu.parts import conj, constant, each, get, like, plus, put, scale, times, times_plus
 from statespace.cpu.selective import Z, edges_inside, feed_through, hear, levels, onward, tell
-from statespace.cpu.simd import add, fma, lanes_of, load, load_rows, mul, number, size_of, store, sub, sums
+from statespace.cpu.simd import (
+    add,
+    fma,
+    lanes_of,
+    load,
+    load_rows,
+    mul,
+    number,
+    size_of,
+    store,
+    sub,
+    sums,
+    with_control,
+    without_subnormals,
+)
 from statespace.cpu.tiles import aligned, gather, scatter
 
 GRAD_Y, GRAD_DELTA, GRAD_U, GRAD_Z = range(4)
@@ -35,11 +49,13 @@ class Gradients(NamedTuple):
     valid: Array  # (units of a row,) lanes that are not repeats
     back: Array  # (units, n numbers) of x
     back_v: Array  # (units, n numbers) of v, or none
-    a: Array  # (units, n numbers)
-    direct: Array  # (units, a number)
-    bias: Array  # (units, lanes)
-    b: Array  # (chunks, L or 1, n, parts)
-    c: Array  # (chunks, L or 1, n, parts)
+    a: Array  # (units, n numbers), double as all sums over time
+    direct: Array  # (units, a number), double
+    bias: Array  # (units, lanes), double
+    b: Array  # (chunks, L, n, parts), or no samples where B is constant
+    c: Array  # (chunks, L, n, parts)
+    total_b: Array  # (chunks, n, parts), double, where it is
+    total_c: Array
 
 
 class Tiles(NamedTuple):
@@ -62,6 +78,9 @@ class Tiles(NamedTuple):
     rows: Array  # gradients of B, then of C, of one state, lane by lane
     of_b: Array
     of_c: Array
+    of_a: Array  # sums over the tile
+    of_direct: Array
+    of_bias: Array
     edges: Array
 
 
@@ -75,7 +94,9 @@ def room(n: int, span: int, x: Array, kinds: Any) -> Any:
         aligned(vector, x), aligned(heard, x), aligned(level, x), aligned(level, x), aligned(told, x),
         aligned(told, x), aligned(told, x), aligned(vector, x), aligned(vector * parts, x), aligned(vector * parts, x),
         aligned(held, x), aligned(vector * parts, x), aligned(heard, x), aligned(vector, x),
-        aligned(2 * vector * parts, x), aligned(level, x), aligned(level, x), np.empty(span, np.intp),
+        aligned(2 * vector * parts, x), aligned(level, x), aligned(level, x),
+        aligned(n * parts * lanes_of(x), x), aligned(len(kinds.told) * lanes_of(x), x), aligned(lanes_of(x), x),
+        np.empty(span, np.intp),
     )  # fmt: skip
 
 
@@ -85,7 +106,7 @@ def selective_adjoint(
     single: Any,
 ) -> None:  # fmt: skip
     """Run chunks of units backward over count samples, from the marks that tiles of span samples left."""
-    tiles = room(n, span, out.back[0], kinds)
+    tiles, control = room(n, span, out.back[0], kinds), without_subnormals()
     for chunk in range(first, last):
         start, stop = out.chunks[chunk]
         for tile in range(-(-count // span) - 1, -1, -1):
@@ -97,8 +118,9 @@ def selective_adjoint(
             tiles.of_c[:] = 0
             for g in range(start, stop):
                 _unit(g, tile, begin, samples, span, n, kinds, plan, model, out, marks, tiles, single)
-            _flush(tiles.of_b, out.b[chunk], begin, samples, span, 1.0)
-            _flush(tiles.of_c, out.c[chunk], begin, samples, span, kinds.doubled)
+            _flush(tiles.of_b, out.b[chunk], out.total_b[chunk], begin, samples, span, 1.0)
+            _flush(tiles.of_c, out.c[chunk], out.total_c[chunk], begin, samples, span, kinds.doubled)
+    with_control(control)
 
 
 @compiled
@@ -112,18 +134,21 @@ def _unit(
     many = edges_inside(tiles.edges, plan, g, begin, samples)
     feed_through(tiles.y, tiles.u, model.direct[row], samples, kinds)
     _hear_gradient(g, begin, samples, kinds, plan, out, tiles, single)
-    tiles.of_u[:] = 0
-    tiles.of_delta[:] = 0
+    for sums_ in (tiles.of_u, tiles.of_delta, tiles.of_a, tiles.of_direct, tiles.of_bias):
+        sums_[:] = 0
     start = marks[g, tile]
     for i in range(n):
         if kinds.rule == IMPULSE:
             _replay_impulses(i, model, row, start, many, samples, span, kinds, tiles)
-            _back_impulses(i, model, row, out.back[g], out.a[g], many, samples, span, kinds, tiles)
+            _back_impulses(i, model, row, out.back[g], tiles.of_a, many, samples, span, kinds, tiles)
         else:
             _replay_held(i, n, model, row, start, many, samples, span, kinds, tiles)
-            _back_held(i, model, row, out.back[g], out.back_v[g], out.a[g], many, samples, span, kinds, tiles)
+            _back_held(i, model, row, out.back[g], out.back_v[g], tiles.of_a, many, samples, span, kinds, tiles)
         _sum_lanes(i, samples, span, kinds, tiles)
     _finish(g, row, samples, kinds, model, out, tiles)
+    _add(out.a[g], tiles.of_a)
+    _add(out.direct[g], tiles.of_direct)
+    _add(out.bias[g], tiles.of_bias)
     _repeat(tiles.of_u, out.valid[row], samples * len(kinds.heard))
     _repeat(tiles.of_delta, out.valid[row], samples)
     _repeat(tiles.gate, out.valid[row], samples)
@@ -298,8 +323,8 @@ def _sum_lanes(i: int, samples: int, span: int, kinds: Any, tiles: Any) -> None:
 @compiled
 def _finish(g: int, row: int, samples: int, kinds: Any, model: Any, out: Any, tiles: Any) -> None:
     # D, the bias, and what is behind Δ u, log(1 + e^Δ) and the gate
-    d, of_d = get(model.direct[row], 0, kinds.told), get(out.direct[g], 0, kinds.told)
-    of_bias = load_vector(out.bias[g], 0)
+    of_d, of_bias = get(tiles.of_direct, 0, kinds.told), load_vector(tiles.of_bias, 0)
+    d = get(model.direct[row], 0, kinds.told) if model.direct.size else constant(0.0, of_d)
     dt, u, grads, outs, y, gate = tiles.dt, tiles.u, tiles.g, tiles.out, tiles.y, tiles.gate
     of_u, of_delta = tiles.of_u, tiles.of_delta
     for t in range(samples):
@@ -322,8 +347,8 @@ def _finish(g: int, row: int, samples: int, kinds: Any, model: Any, out: Any, ti
             slope = mul(right, fma(z, sub(number(step, 1.0), right), number(step, 1.0)))
             told = times_plus(get(outs, t, kinds.told), conj(get(y, t, kinds.told)), zero)[0]
             store(gate, t * lanes_of(gate), mul(slope, told))
-    put(out.direct[g], 0, of_d)
-    store(out.bias[g], 0, of_bias)
+    put(tiles.of_direct, 0, of_d)
+    store(tiles.of_bias, 0, of_bias)
 
 
 @compiled
@@ -336,10 +361,19 @@ def _repeat(tile: Array, valid: int, count: int) -> None:
 
 
 @compiled
-def _flush(tile: Array, grads: Array, begin: int, samples: int, span: int, factor: float) -> None:
-    # of one chunk, (L or 1, n, parts)
-    constant_ = grads.shape[0] == 1
-    for k in range(grads.shape[1] * grads.shape[2]):
-        i, part = k // grads.shape[2], k % grads.shape[2]
+def _add(total: Array, tile: Array) -> None:
+    for k in range(tile.size):
+        total[k] += tile[k]
+
+
+@compiled
+def _flush(tile: Array, grads: Array, total: Array, begin: int, samples: int, span: int, factor: float) -> None:
+    # of one chunk, (L, n, parts), or their sum over time
+    for k in range(total.size):
+        i, part = k // total.shape[1], k % total.shape[1]
         for t in range(samples):
-            grads[0 if constant_ else begin + t, i, part] += tile[k * span + t] * tile.dtype.type(factor)
+            found = tile[k * span + t] * factor
+            if grads.shape[0]:
+                grads[begin + t, i, part] = found
+            else:
+                total[i, part] += found

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, refuse_nonfinite, shorten
+from statespace.arrays import Array, as_signal, refuse_foreign, refuse_nonfinite, shorten
 from statespace.discretization.names import Rule, as_method
 from statespace.discretization.rules import (
     Bilinear,
@@ -116,6 +116,12 @@ def as_inputs(
     rule = as_rule(method)
     check_flag(pairs, "pairs")
     check_flag(delta_softplus, "delta_softplus")
+    missing = [name for name, value in (("delta", delta), ("A", A), ("B", B), ("C", C)) if value is None]
+    if missing:
+        raise TypeError(
+            f"a selective scan needs delta, A, B and C, or a SelectiveSystem in the place of delta; "
+            f"missing: {', '.join(missing)}"
+        )
     u = as_signal(u, "u")
     real = np.zeros(0, u.dtype).real.dtype
     a = _model(A, real, "A")
@@ -139,6 +145,7 @@ def as_inputs(
          ("reset", cuts, 1))
     )  # fmt: skip
     _check_steps(delta, bias, delta_softplus)
+    _refuse_poles(rule, a, delta, bias, bool(delta_softplus))
     _warn_of_growth(a)
     return Inputs(
         u, delta, a, b, c, direct, z, bias, x, v, cuts, batch, rule, bool(delta_softplus), bool(pairs), g is not None,
@@ -242,6 +249,8 @@ def _states(x0: Any, rule: Rule, shape: tuple[int, int], real: Any) -> tuple[Arr
     if x0 is None:
         return None, None
     if not two_taps(rule):
+        if isinstance(x0, tuple):
+            raise TypeError(f"x0 must be one array, {rule!r} has one tap and no pair (x, v), got a tuple")
         return _state(x0, "x0", shape, real), None
     if not (isinstance(x0, tuple) and len(x0) == 2):
         raise TypeError(
@@ -260,6 +269,7 @@ def _state(value: Any, name: str, shape: tuple[int, int], real: Any) -> Array:
 
 def as_reset(value: Any, length: int) -> Array:
     """Where sequences start, bool (..., L)."""
+    refuse_foreign(value, "reset")
     try:
         reset = np.asarray(value)
     except ValueError:  # ragged
@@ -303,6 +313,23 @@ def _check_steps(delta: Array, bias: Array | None, softened: bool) -> None:
             f"delta must be 0 or more, it is a step of time, got {float(lowest[channel]):.6g} in channel {channel}; "
             "raw steps of a network need delta_softplus=True"
         )
+
+
+def _refuse_poles(rule: Rule, a: Array, delta: Array, bias: Array | None, softened: bool) -> None:
+    """A rational rule has no α where wΔA = 1."""
+    weight = 0.5 if isinstance(rule, Bilinear) else getattr(rule, "w", 0.0)
+    if isinstance(rule, ExponentialTrapezoidal) or not weight:
+        return
+    for i in np.flatnonzero((a.real > 0).any(axis=0)):  # of decaying poles none is there
+        raw = delta if bias is None else delta + bias
+        step = np.logaddexp(0, raw) if softened else raw
+        at = np.abs(1 - weight * step * a[:, i]) <= 4 * np.finfo(step.dtype).eps
+        if at.any():
+            place = tuple(int(k) for k in np.argwhere(at)[0])
+            raise ValueError(
+                f"{rule!r} has no step to a pole at 1/(wΔ) = {1 / weight / float(step[place]):.6g}, which "
+                f"A[{place[-1]}, {i}] is at delta[{', '.join(map(str, place))}]; change the step or the method"
+            )
 
 
 def _warn_of_growth(a: Array) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,11 +23,12 @@ from statespace.selective.plan import (
     step_of,
 )
 from statespace.selective.projections import SelectiveGradients, through_projections
-from statespace.selective.scan import run, state_table
+from statespace.selective.scan import run, state_table, tile_of
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
 _LEAST = 128  # samples of a tile
-_CHUNKS = 8  # of units that gradients of B and C are summed over, at least; threads take a chunk each
+_CHUNKS = 8  # of units that gradients of B and C are summed over, at most; threads take a chunk each
+_SHARE = 0.06  # of u and Δ, that these sums may take
 
 
 def selective_scan_vjp(
@@ -101,9 +103,9 @@ def selective_scan_vjp(
 
 
 def _span(inputs: Inputs) -> int:
-    """Samples of a tile: so many that the states kept take a sixteenth of u and Δ."""
+    """Samples of a tile: so many that the states kept take a thirtieth of u and Δ."""
     numbers = inputs.A.shape[1] * (2 if inputs.is_complex else 1) * (1 if isinstance(inputs.rule, Impulse) else 2)
-    return max(_LEAST, 1 << (8 * max(numbers, 1) - 1).bit_length())
+    return tile_of(max(_LEAST, 1 << (16 * max(numbers, 1) - 1).bit_length()), inputs.u.shape[-2])
 
 
 def _as_gradient(value: Any, name: str, shape: tuple[int, ...], kind: Any) -> Array:
@@ -121,6 +123,8 @@ def _last(inputs: Inputs, grad_state: Any) -> tuple[Array | None, Array | None]:
     if grad_state is None:
         return None, None
     if not two_taps(inputs.rule):
+        if isinstance(grad_state, tuple):
+            raise TypeError(f"grad_state must be one array, {inputs.rule!r} has one tap and no pair, got a tuple")
         return _as_gradient(grad_state, "grad_state", shape, inputs.state_type), None
     if not (isinstance(grad_state, tuple) and len(grad_state) == 2):
         raise TypeError("grad_state must be a pair, (x, v), as the state is")
@@ -169,12 +173,13 @@ def _slots(
     rows, units, width = int(np.prod(batch, dtype=np.int64)), len(lanes.valid), lanes.channels.shape[1]
     real, n, parts = np.zeros(0, inputs.u.dtype).real.dtype, inputs.A.shape[-1], 2 if complex_ else 1
     every = (grad, *signals)
-    chunks = _chunks(rows, units, inputs.sizes[3])
+    chunks = _chunks(rows, units, inputs.sizes[3], inputs.A)
     back, back_v = (state_table(inputs, lanes, state) for state in last)
     for table in (back, back_v):
         _forget_repeats(table, lanes, rows)
     told = 2 if np.dtype(inputs.output_type).kind == "c" else 1
-    times = [level.shape[-3] for level in (inputs.B, inputs.C)]
+    length = inputs.sizes[0]
+    varies = [level.shape[-3] == length > 1 for level in (inputs.B, inputs.C)]
     return Gradients(
         np.stack([places_of(s, batch, lanes) for s in every], axis=1),
         np.array([step_of(s, -2) for s in every], np.intp),
@@ -182,10 +187,11 @@ def _slots(
         lanes.valid,
         back,
         back_v,
-        np.zeros((rows * units, n * parts * width), real),
-        np.zeros((rows * units, told * width), real),
-        np.zeros((rows * units, width), real),
-        *(np.zeros((len(chunks), count, n, parts), real) for count in times),
+        np.zeros((rows * units, n * parts * width)),
+        np.zeros((rows * units, told * width)),
+        np.zeros((rows * units, width)),
+        *(np.zeros((len(chunks), length * steps, n, parts), real) for steps in varies),
+        *(np.zeros((len(chunks), n, parts)) for _ in varies),
     )
 
 
@@ -196,10 +202,11 @@ def _forget_repeats(table: Array, lanes: Lanes, rows: int) -> None:
     numbers[:] = np.where((np.arange(width) < lanes.valid[:, None])[None, :, None, :], numbers, 0)
 
 
-def _chunks(rows: int, units: int, groups: int) -> Array:
+def _chunks(rows: int, units: int, groups: int, a: Array) -> Array:
     """First and last unit of each chunk: units that share B and C, in parts where there are few such sets."""
     sets, each = rows * groups, units // groups
-    pieces = max(1, min(each, _CHUNKS // max(sets, 1)))
+    affordable = math.ceil(_SHARE * a.shape[0] / max(a.shape[1] * groups, 1))
+    pieces = max(1, min(each, _CHUNKS // max(sets, 1), affordable))
     edges = np.arange(pieces + 1) * each // pieces
     first = np.arange(sets)[:, None] * each
     return np.stack([first + edges[:-1], first + edges[1:]], axis=-1).reshape(sets * pieces, 2)
@@ -220,24 +227,25 @@ def _assembled(inputs: Inputs, lanes: Lanes, signals: tuple[Array, Array, Array]
         u,
         delta,
         _as_kind(of_channels(out.a, inputs.is_complex).sum(axis=0), inputs.A),
-        _level(inputs, out.b, inputs.B, inputs.real[0]),
-        _level(inputs, out.c, inputs.C, inputs.real[1]),
+        _level(inputs, out.b, out.total_b, inputs.B, inputs.real[0]),
+        _level(inputs, out.c, out.total_c, inputs.C, inputs.real[1]),
         None if inputs.D is None else _as_kind(of_channels(out.direct, told).sum(axis=0)[:, 0], inputs.D),
         z,
-        None if inputs.delta_bias is None else of_channels(out.bias, False).sum(axis=0)[:, 0],
+        None if inputs.delta_bias is None else _as_kind(of_channels(out.bias, False).sum(axis=0)[:, 0], inputs.delta),
         None if inputs.x0 is None else SelectiveState(start[0], start[1]) if inputs.v0 is not None else start[0],
     )
 
 
-def _level(inputs: Inputs, grads: Array, like: Array, real: bool) -> Array:
-    """Gradient of B or C from those of the chunks, (chunks, L or 1, n, parts)."""
+def _level(inputs: Inputs, grads: Array, total: Array, like: Array, real: bool) -> Array:
+    """Gradient of B or C from those of the chunks, (chunks, L, n, parts), or from their sums (chunks, n, parts)."""
+    grads = grads if grads.shape[1] or not like.shape[-3] else total[:, None]
     _, _, n, g = inputs.sizes
     numbers = grads[..., 0] + 1j * grads[..., 1] if grads.shape[-1] == 2 else grads[..., 0]
     rows = int(np.prod(inputs.batch, dtype=np.int64))
     pieces, times = len(numbers) // max(rows * g, 1), numbers.shape[1]
     every = numbers.reshape(rows, g, pieces, times, n).sum(axis=2)
     found = summed_to(every.swapaxes(1, 2).reshape(*inputs.batch, times, g, n), like)
-    found = found.real if real else found
+    found = (found.real if real else found).astype(like.real.dtype if real else like.dtype, copy=False)
     return np.ascontiguousarray(found if inputs.grouped else found[..., 0, :])
 
 
@@ -253,4 +261,4 @@ def summed_to(grad: Array, like: Array | None) -> Any:
 
 def _as_kind(grad: Array, like: Array) -> Array:
     """The gradient of a real argument is real."""
-    return np.ascontiguousarray(grad.real if like.dtype.kind != "c" else grad)
+    return np.ascontiguousarray(grad.real if like.dtype.kind != "c" else grad, dtype=like.dtype)

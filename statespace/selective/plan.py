@@ -98,14 +98,15 @@ def as_model(inputs: Inputs, lanes: Lanes) -> Any:
 
     complex_, kind = inputs.is_complex, np.zeros(0, inputs.u.dtype).real.dtype
     a = as_parts(inputs.A[None], lanes, complex_)[0]
-    d = inputs.A.shape[0]
-    direct = np.zeros(d, kind) if inputs.D is None else inputs.D
     moved = inputs.delta_softplus or inputs.delta_bias is not None
     bias = np.zeros((len(lanes.valid), lanes.channels.shape[1] if moved else 0), kind)
     if inputs.delta_bias is not None:
         bias[...] = inputs.delta_bias[lanes.channels]
     told = np.dtype(inputs.output_type).kind == "c"
-    return Model(a, _turns(a, lanes, complex_), as_parts(direct[None, :, None], lanes, told)[0], bias)
+    direct = np.zeros((len(lanes.valid), 0), kind)
+    if inputs.D is not None:
+        direct = as_parts(inputs.D[None, :, None], lanes, told)[0]
+    return Model(a, _turns(a, lanes, complex_), direct, bias)
 
 
 def _turns(a: Array, lanes: Lanes, complex_: bool) -> Array:

@@ -13,7 +13,12 @@ from statespace.selective.arguments import Inputs, SelectiveState, as_inputs, ch
 from statespace.selective.plan import Lanes, as_kinds, as_lanes, as_model, as_parts, as_plan, from_parts
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
-SPAN = 128  # samples of a tile
+SPAN = 128  # samples of a tile, at most
+
+
+def tile_of(span: int, length: int) -> int:
+    """Samples of a tile: not more than there are, in full vectors."""
+    return min(span, -(-max(length, 1) // 16) * 16)
 
 
 class Scan(NamedTuple):
@@ -31,6 +36,7 @@ def run(inputs: Inputs, span: int = SPAN, keep: bool = False, own: bool = True) 
     ``own`` lets channels that do not share B and C lie side by side.
     """
     length, d = inputs.sizes[:2]
+    span = tile_of(span, length)
     real = np.zeros(0, inputs.u.dtype).real.dtype
     lanes = as_lanes(inputs, 64 // real.itemsize, own)
     y = np.empty((*inputs.batch, length, d), inputs.output_type)
