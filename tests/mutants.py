@@ -1,4 +1,4 @@
-"""Break the library in one place after another, and look whether a law of tests/test_laws.py sees it.
+"""Break the library in one place after another, and look whether a law sees it: tests/test_laws.py and its companion.
 
     python tests/mutants.py            all of them, some minutes; the exit status is 0 when all die
     python tests/mutants.py foh D      those whose name holds one of the words
@@ -23,10 +23,13 @@ import pytest
 
 import statespace as ss
 from statespace import cpu, scan
+from statespace.cpu import selective_adjoint
 from statespace.discretization import verbs
 from statespace.discretization.algebra import ELEMENTWISE, Factors
 from statespace.kernels import lifting, samples, vandermonde
 from statespace.scan import time_blocks
+from statespace.selective import chunk_gradients, chunks, gradients, mamba3_arguments, plan, pullbacks, ssd_arguments
+from statespace.selective import scan as selective_scan
 from statespace.simulation import forms, irregular, run, streaming
 from statespace.systems import properties
 
@@ -342,15 +345,176 @@ def narrowest(kind):
     return np.complex64 if np.dtype(kind).kind == "c" else np.float32
 
 
+# --------------------------------------------------------------- the selective scan, and ssd
+
+
+def selective():
+    """What the compiled scan is told: tables, addresses, kinds, and the state that is handed on."""
+    near = "the_scan_is_the_reference"
+
+    def told(part, value, where=(plan, "as_kinds")):
+        return answer(*where, lambda kinds, *_: kinds._replace(**{part: value(getattr(kinds, part))}))
+
+    def turned(k):
+        def change(turns, _, lanes, complex_):
+            if complex_:
+                parts = turns.reshape(len(turns), -1, 3, lanes.channels.shape[1])
+                parts[:, :, 1:] *= k
+            return turns
+
+        return change
+
+    def first_group(found, *_):
+        places, strides = found
+        return np.broadcast_to(places[:1, :, :1], places.shape).copy(), strides
+
+    def from_channel_0(places, array, batch, lanes):
+        return np.repeat(places[:, :1], places.shape[1], axis=1)
+
+    def weight(pair, *_):
+        return pair[0], 1 - pair[1]
+
+    def late(edges, *_):
+        return edges[0] + 1, edges[1]
+
+    def rows_of_the_first(edges, *_):
+        return edges[0], np.minimum(edges[1], edges[1][1])
+
+    def exchanged(found, *_):
+        return found._replace(places=found.places[:, [1, 0, 2, 3]])
+
+    def backwards(lanes, *_):
+        return lanes._replace(channels=lanes.channels[:, ::-1].copy())
+
+    def without(part):
+        return answer(plan, "as_model", lambda model, *_: model._replace(**{part: 0 * getattr(model, part)}))
+
+    def dropped(k):
+        return answer(selective_scan, "start", lambda pair, *_: tuple(t * (i != k) for i, t in enumerate(pair)))
+
+    def ends(change):
+        return arguments(selective_scan, "_final", lambda i, lanes, x, v: (i, lanes, *change(x, v)))
+
+    yield "selective: e^z by ln 2", answer(plan, "_turns", lambda t, *_: (t * np.log(2)).astype(t.dtype)), near
+    yield "selective: no half turns", answer(plan, "_turns", turned(0)), near
+    yield "selective: half turns backwards", answer(plan, "_turns", turned(-1)), near
+    yield "selective: B and C exchanged", answer(plan, "_levels", lambda p, *_: (p[0][:, ::-1].copy(), p[1])), near
+    yield "selective: B and C by states", answer(plan, "_levels", lambda p, *_: (p[0], p[1][:, ::-1].copy())), near
+    yield "selective: B and C of the first", answer(plan, "_levels", first_group), f"channel|{near}"
+    yield "selective: signals of the first lane", answer(plan, "places_of", from_channel_0), near
+    yield "selective: Δ and u exchanged", answer(plan, "as_plan", exchanged), near
+    yield "selective: a reset late", answer(plan, "_edges", late), f"reset|{near}"
+    yield "selective: resets of one row", answer(plan, "_edges", rows_of_the_first), "reset|channel"
+    yield "selective: lanes backwards", answer(plan, "as_lanes", backwards), "channel|blocks"
+    yield "selective: groups as one", told("shared", lambda _: None), f"channel|{near}"
+    yield "selective: pairs once", told("doubled", lambda _: 1.0), near
+    yield "selective: no softplus", told("softened", lambda _: False), "surrounds"
+    yield "selective: no gate", told("gated", lambda _: False), "surrounds"
+    yield "selective: 1 − w for w", answer(plan, "rule_number", weight), near
+    for name, wrong in (("zoh", "s4_zoh"), ("foh", "zoh"), ("s4_zoh", "zoh"), ("gbt(0.3)", "s4_bilinear")):
+        yield f"selective: {wrong} for {name}", arguments(plan, "rule_number", other_rule(name, wrong)), near
+    yield "selective: no D", without("direct"), near
+    yield "selective: no bias", without("bias"), "surrounds"
+    yield "selective: half of A", answer(plan, "as_model", lambda m, *_: m._replace(a=m.a / 2)), near
+    yield "selective: x0 dropped", dropped(0), f"blocks|steps|{near}"
+    yield "selective: v0 dropped", dropped(1), f"blocks|steps|{near}"
+    yield "selective: x handed on as zero", ends(lambda x, v: (0 * x, v)), "blocks|steps"
+    yield "selective: v handed on as x", ends(lambda x, v: (x, x if v.size else v)), "blocks|steps"
+
+
+def other_rule(name, wrong):
+    return lambda rule: (ROWS[wrong][0] if rule == ROWS[name][0] else rule,)
+
+
+def selective_gradients():
+    near = "gradient_is_that_of_the_scan"
+    adjoint = selective_adjoint, "selective_adjoint"
+
+    def kinds(part, value):
+        return arguments(*adjoint, lambda a, b, k, *rest: (a, b, k._replace(**{part: value}), *rest))
+
+    def unmarked(*args):
+        return *args[:-2], 0 * args[-2], args[-1]
+
+    def shorter(found, *_):
+        return np.stack([found[:, 0], np.maximum(found[:, 1] - 1, found[:, 0])], axis=1)
+
+    def remembered(original):
+        return lambda table, lanes, rows: None
+
+    yield "selective gradient: tiles from zero", arguments(*adjoint, unmarked), near
+    yield "selective gradient: slope of softplus", kinds("softened", False), near
+    yield "selective gradient: slope of the gate", kinds("gated", False), near
+    yield "selective gradient: a unit left out", answer(gradients, "_chunks", shorter), near
+    yield "selective gradient: half of B", answer(gradients, "_level", lambda g, *_: g / 2), near
+    yield "selective gradient: repeats count", lambda: replaced(gradients, "_forget_repeats", remembered), near
+    yield "selective gradient: last state", answer(gradients, "_last", lambda pair, *_: (None, pair[1])), near
+    yield (
+        "selective gradient: copies once",
+        answer(gradients, "summed_to", lambda g, *_: g if g is None else g / 2),
+        near,
+    )
+
+
+def chunked():
+    """Decays, weights and states of ssd."""
+    near = "test_ssd_"
+    tri = {"later": lambda m: np.swapaxes(m, -3, -1), "no diagonal": without_diagonal}
+
+    def decay(**change):
+        return answer(chunks, "decays", lambda d, *_: d._replace(**{k: f(getattr(d, k)) for k, f in change.items()}))
+
+    def rolled(part):
+        return np.roll(part, 1, axis=-2)
+
+    yield "ssd: chunks from zero", decay(total=lambda t: 0 * t), near
+    yield "ssd: no decay over a chunk", decay(total=lambda t: 0 * t + 1), near
+    yield "ssd: state a sample late", decay(since=rolled), near
+    yield "ssd: left of a sample, a sample late", decay(until=rolled), near
+    yield "ssd: mixing of the future", answer(chunks, "decay_matrix", lambda m, *_: tri["later"](m)), near
+    yield (
+        "ssd: a sample does not hear itself",
+        answer(chunks, "decay_matrix", lambda m, *_: tri["no diagonal"](m)),
+        near,
+    )
+    yield "ssd: Δ left out", answer(chunks, "weights", lambda w, piece, decays: decays.copy()), near
+    yield "ssd: heads backwards", answer(chunks, "by_head", lambda t, *_: t[..., ::-1, :]), near
+    yield "ssd: a reset decays as any", without_resets, near
+    yield "ssd: x0 dropped", answer(ssd_arguments, "starting_rows", lambda x, *_: 0 * x), near
+    yield "ssd: κ for γ", answer(mamba3_arguments, "trapezoid_recurrence", lambda r, *_: r._replace(now=r.later)), near
+    yield "ssd: no tap before", answer(mamba3_arguments, "next_weight", lambda w, *_: 0 * w), near
+    of = "gradient_is_that_of_ssd"
+    yield "ssd gradient: of later samples", answer(chunk_gradients, "_from", lambda z, *_: np.roll(z, -1, -2)), of
+    yield "ssd gradient: of earlier samples", answer(chunk_gradients, "_before", lambda u, *_: np.roll(u, -1, -2)), of
+    yield "ssd gradient: of spans", answer(chunk_gradients, "_spanned", lambda z, *_: 0 * z), of
+    yield "ssd gradient: of the state", answer(chunk_gradients, "_dot", lambda s, *_: 0 * s), of
+    yield "ssd gradient: states once more", answer(chunk_gradients, "_states", lambda s, *_: s[:1] * len(s)), of
+    yield "ssd gradient: of D", answer(pullbacks, "of_heads", lambda d, *_: d / 2), of
+
+
+def without_diagonal(matrix):
+    found = matrix.copy()
+    chunks.diagonal(found)[...] = 0
+    return found
+
+
+@contextlib.contextmanager
+def without_resets():
+    """No reset is told to the chunks at all."""
+    with arguments(ssd_arguments, "recurrence", lambda given: (given._replace(reset=None),))():
+        yield
+
+
 # --------------------------------------------------------------- the laws, and who dies
 
 
 def laws():
     """Name and call of every law, with its parameters; they keep the profile under which they are imported."""
     import test_laws
+    import test_selective_laws
 
-    for name, function in vars(test_laws).items():
-        if not name.startswith("test_") or name == "test_no_law_is_vacuous":
+    for name, function in (*vars(test_laws).items(), *vars(test_selective_laws).items()):
+        if not name.startswith("test_") or name.endswith("law_is_vacuous"):
             continue
         marks = [m for m in getattr(function, "pytestmark", []) if m.name == "parametrize"]
         if not marks:
@@ -410,7 +574,7 @@ def main(words):
         *carries(),
         *lanes(),
     ]
-    mutants += [*first_samples(), *dtypes()]
+    mutants += [*first_samples(), *dtypes(), *selective(), *selective_gradients(), *chunked()]
     for name, mutant, near in mutants:
         if words and not any(word in name for word in words):
             continue
