@@ -23,6 +23,7 @@ from statespace.selective.plan import (
     step_of,
 )
 from statespace.selective.projections import SelectiveGradients, through_projections
+from statespace.selective.pullbacks import summed
 from statespace.selective.scan import run, state_table, tile_of
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
@@ -215,23 +216,23 @@ def _chunks(rows: int, units: int, groups: int, a: Array) -> Array:
 def _assembled(inputs: Inputs, lanes: Lanes, signals: tuple[Array, Array, Array], out: Any) -> SelectiveGradients:
     _, d, n, _ = inputs.sizes
     rows = int(np.prod(inputs.batch, dtype=np.int64))
-    delta, u, z = (summed_to(g, like) for g, like in zip(signals, (inputs.delta, inputs.u, inputs.z), strict=True))
+    delta, u, z = (summed(g, like) for g, like in zip(signals, (inputs.delta, inputs.u, inputs.z), strict=True))
     told = np.dtype(inputs.output_type).kind == "c"
 
     def of_channels(table: Array, complex_: bool) -> Array:
         return from_parts(table.reshape(rows, len(lanes.valid), table.shape[1]), lanes, complex_)
 
     states = [of_channels(t, inputs.is_complex).reshape(*inputs.batch, d, n) for t in (out.back, out.back_v)]
-    start = [summed_to(g, like) for g, like in zip(states, (inputs.x0, inputs.v0), strict=True)]
+    start = [summed(g, like) for g, like in zip(states, (inputs.x0, inputs.v0), strict=True)]
     return SelectiveGradients(
         u,
         delta,
-        _as_kind(of_channels(out.a, inputs.is_complex).sum(axis=0), inputs.A),
+        summed(of_channels(out.a, inputs.is_complex).sum(axis=0), inputs.A),
         _level(inputs, out.b, out.total_b, inputs.B, inputs.real[0]),
         _level(inputs, out.c, out.total_c, inputs.C, inputs.real[1]),
-        None if inputs.D is None else _as_kind(of_channels(out.direct, told).sum(axis=0)[:, 0], inputs.D),
+        summed(of_channels(out.direct, told).sum(axis=0)[:, 0], inputs.D) if inputs.D is not None else None,
         z,
-        None if inputs.delta_bias is None else _as_kind(of_channels(out.bias, False).sum(axis=0)[:, 0], inputs.delta),
+        summed(of_channels(out.bias, False).sum(axis=0)[:, 0], inputs.delta_bias),
         None if inputs.x0 is None else SelectiveState(start[0], start[1]) if inputs.v0 is not None else start[0],
     )
 
@@ -244,21 +245,6 @@ def _level(inputs: Inputs, grads: Array, total: Array, like: Array, real: bool) 
     rows = int(np.prod(inputs.batch, dtype=np.int64))
     pieces, times = len(numbers) // max(rows * g, 1), numbers.shape[1]
     every = numbers.reshape(rows, g, pieces, times, n).sum(axis=2)
-    found = summed_to(every.swapaxes(1, 2).reshape(*inputs.batch, times, g, n), like)
+    found = summed(every.swapaxes(1, 2).reshape(*inputs.batch, times, g, n), like)
     found = (found.real if real else found).astype(like.real.dtype if real else like.dtype, copy=False)
     return np.ascontiguousarray(found if inputs.grouped else found[..., 0, :])
-
-
-def summed_to(grad: Array, like: Array | None) -> Any:
-    """The gradient of an array that was broadcast: a sum over its copies."""
-    if like is None:
-        return None
-    extra = grad.ndim - like.ndim
-    grad = grad.sum(axis=tuple(range(extra))) if extra else grad
-    once = tuple(i for i, (own, other) in enumerate(zip(like.shape, grad.shape, strict=True)) if own == 1 != other)
-    return _as_kind(grad.sum(axis=once, keepdims=True) if once else grad, like)
-
-
-def _as_kind(grad: Array, like: Array) -> Array:
-    """The gradient of a real argument is real."""
-    return np.ascontiguousarray(grad.real if like.dtype.kind != "c" else grad, dtype=like.dtype)

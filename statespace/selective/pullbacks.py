@@ -25,13 +25,17 @@ def read_grad(value: Any, shape: tuple[int, ...], name: str) -> Array:
 
 
 def summed(grad: Array | None, like: Array | None) -> Any:
-    """Sum a gradient over what was broadcast, in double, and give it the shape and kind of its array."""
+    """Sum a gradient over what was broadcast, in double, and give it the shape and kind of its array.
+
+    The gradient of a real array is real.
+    """
     if grad is None or like is None:
         return None
     extra = grad.ndim - like.ndim
     axes = [i for i in range(grad.ndim) if i < extra or (like.shape[i - extra] == 1 != grad.shape[i])]
-    sums = grad.sum(axis=tuple(axes), dtype=np.float64) if axes else grad
-    return sums.reshape(like.shape).astype(like.dtype, copy=False)
+    wide = np.result_type(grad.dtype, np.float64)
+    sums = (grad.sum(axis=tuple(axes), dtype=wide) if axes else grad).reshape(like.shape)
+    return np.ascontiguousarray(sums if like.dtype.kind == "c" else sums.real, dtype=like.dtype)
 
 
 def of_heads(grad: Array, like: Array | None) -> Array:
