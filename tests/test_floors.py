@@ -40,6 +40,7 @@ STANDARD = {
     "math",
     "operator",
     "os",
+    "platform",
     "queue",
     "re",
     "sys",

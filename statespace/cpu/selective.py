@@ -19,7 +19,8 @@ from statespace.cpu.compile import compiled, inlined
 from statespace.cpu.discretize import IMPULSE, decay, factors, load_vector
 from statespace.cpu.functions import logistic, softplus
 from statespace.cpu.parts import constant, each, get, like, put, scale, times, times_plus
-from statespace.cpu.simd import add, lanes_of, mul, prefetch, read_at, size_of, store, with_control, without_subnormals
+from statespace.cpu.simd import add, lanes_of, mul, prefetch, read_at, size_of, store
+from statespace.cpu.subnormals import with_control, without_subnormals
 from statespace.cpu.tiles import aligned, gather, scatter
 
 DELTA, U, Z, Y = range(4)  # the signals of a unit, in the order of their addresses

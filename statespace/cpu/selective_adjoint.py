@@ -32,9 +32,8 @@ from statespace.cpu.simd import (
     store,
     sub,
     sums,
-    with_control,
-    without_subnormals,
 )
+from statespace.cpu.subnormals import with_control, without_subnormals
 from statespace.cpu.tiles import aligned, gather, scatter
 
 GRAD_Y, GRAD_DELTA, GRAD_U, GRAD_Z = range(4)
