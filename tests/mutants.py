@@ -407,6 +407,7 @@ def selective():
     yield "selective: resets of one row", answer(plan, "_edges", rows_of_the_first), "reset|channel"
     yield "selective: lanes backwards", answer(plan, "as_lanes", backwards), "channel|blocks"
     yield "selective: groups as one", told("shared", lambda _: None), f"channel|{near}"
+    yield "selective: states not joined", answer(plan, "as_plan", lambda found, *_: found._replace(beside=1)), near
     yield "selective: pairs once", told("doubled", lambda _: 1.0), near
     yield "selective: no softplus", told("softened", lambda _: False), "surrounds"
     yield "selective: no gate", told("gated", lambda _: False), "surrounds"

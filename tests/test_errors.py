@@ -491,7 +491,7 @@ CASES = [
     (lambda: ss.realize(0.9 ** np.arange(99.0), dt=1.0, delay=5), W, r"delay=5 takes samples as 0 that reach 0\.9 of"),
     (lambda: ss.realize(np.append(np.zeros(5000), DECAY), dt=1.0), V, r"a delay of 4999 states makes .*5000 states, "),
     (lambda: ss.realize(NOISY, dt=1.0), W, r"h looks noisy, about 9\.8e-04 rms in a sample: order 1 is what st"),
-    (lambda: ss.realize(BENT, dt=1.0, unstable="keep"), W, r"differs from h by 1\.0e-01 of its peak: the la"),
+    (lambda: ss.realize(BENT, dt=1.0, unstable="keep"), W, r"differs from h by \S+ of its peak: the last samples do "),
     # ---- zero phase
     (lambda: ss.filtfilt(SPRING, U), T, r"^filtfilt needs a DiscreteSystem; discretize first, .*or run it .*simulate"),
     (lambda: ss.filtfilt(U, DIGITAL), T, r"^filtfilt needs a DiscreteSystem first and the signal second, got ndarray"),

@@ -665,6 +665,103 @@ def test_forms_draws_on_given_axes():
     assert ax.spines["top"].get_visible()
 
 
+# --------------------------------------------------------------- sequence matrices
+
+LAYER = ss.SelectiveSystem.initial(4, 3, seed=0)
+MATRIX = ss.sequence_matrix(LAYER, np.random.default_rng(7).normal(size=(2, 12, 4)))  # (2, 4, 12, 12)
+
+
+def map_of(ax):
+    """The numbers of a heat map, and where it shows none."""
+    (image,) = ax.images
+    return np.ma.getdata(image.get_array()), np.ma.getmaskarray(image.get_array())
+
+
+def bars(ax):
+    """Labels of the colour bars of a figure."""
+    return [a.get_ylabel() for a in ax.figure.axes if a.get_label() == "<colorbar>"]
+
+
+def test_sequence_matrix_draws_the_weights_of_every_channel():
+    axes = ss.plot.sequence_matrix(MATRIX[0])
+    rendered(axes[0, 0])
+    assert axes.shape == (1, 4)
+    for channel, ax in enumerate(axes[0]):
+        numbers, hidden = map_of(ax)
+        np.testing.assert_array_equal(numbers, MATRIX[0, channel])
+        np.testing.assert_array_equal(hidden, np.triu(np.ones((12, 12), bool), 1))
+    assert [ax.get_title() for ax in axes[0]] == ["channel 0", "channel 1", "channel 2", "channel 3"]
+    assert {ax.get_xlabel() for ax in axes[0]} == {"input sample j"}
+    assert [ax.get_ylabel() for ax in axes[0]] == ["output sample i", "", "", ""]
+    assert bars(axes[0, 0]) == ["weight M[i, j]"]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_time_runs_down_and_right_in_one_scale_about_zero(log):
+    axes = ss.plot.sequence_matrix(MATRIX[0], channels=[3, 1], log=log)
+    rendered(axes[0, 0])
+    assert [ax.get_title() for ax in axes[0]] == ["channel 3", "channel 1"]
+    largest = np.abs(MATRIX[0, [3, 1]]).max()
+    for ax in axes[0]:
+        low, high = ax.get_ylim()
+        assert low > high  # the first sample is on top
+        assert ax.get_xlim() == (-0.5, 11.5)
+        assert all(tick == round(tick) for tick in [*ax.get_xticks(), *ax.get_yticks()])
+        scale = ax.images[0].norm
+        assert (scale.vmin, scale.vmax) == (-largest, largest)
+        np.testing.assert_allclose(scale([-largest, 0.0, largest]), [0.0, 0.5, 1.0], atol=1e-12)
+
+
+def test_every_decade_has_as_much_of_the_colours():
+    """Three of them, and the linear piece next to zero, which is 10/9 as wide."""
+    scale = ss.plot.sequence_matrix(np.eye(3), log=True).images[0].norm
+    linear, *decades = np.diff(scale([0.0, 1e-3, 1e-2, 1e-1, 1.0]))
+    np.testing.assert_allclose(decades, linear * 9 / 10, rtol=1e-12)
+
+
+def test_members_of_a_batch_are_rows_of_maps():
+    axes = ss.plot.sequence_matrix(MATRIX, channels=[0, 2])
+    assert axes.shape == (2, 2)
+    for i, j in np.ndindex(2, 2):
+        np.testing.assert_array_equal(map_of(axes[i, j])[0], MATRIX[i, 2 * j])
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["batch 0\noutput sample i", "batch 1\noutput sample i"]
+    assert [ax.get_xlabel() for ax in axes[1]] == ["input sample j"] * 2
+    assert len(bars(axes[0, 0])) == 1
+
+
+@pytest.mark.parametrize("matrix", [MATRIX[0, 2], MATRIX[0, 2:3], MATRIX[0, 2].tolist(), np.float32(MATRIX[0, 2])])
+def test_one_matrix_is_one_axes(matrix):
+    ax = ss.plot.sequence_matrix(matrix)
+    np.testing.assert_array_equal(map_of(ax)[0], np.reshape(matrix, (12, 12)))
+    assert ax.get_title() == ""
+    assert ss.plot.sequence_matrix(MATRIX[0], channels=2).get_title() == "channel 2"
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_of_complex_weights_the_magnitude_is_drawn(log):
+    turning = ss.sequence_matrix(np.ones((9, 1)), [[-0.1 + 1j]], [[1.0]], [[1.0]])
+    ax = rendered(ss.plot.sequence_matrix(turning, log=log))
+    np.testing.assert_array_equal(map_of(ax)[0], np.abs(turning[0]))
+    assert ax.images[0].norm.vmin == 0.0
+    assert bars(ax) == ["magnitude |M[i, j]|"]
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("matrix", [[[0.0]], np.zeros((3, 3)), [[1e-300, 0.0], [0.0, 0.0]]])
+def test_maps_of_almost_nothing(matrix, log):
+    np.testing.assert_array_equal(map_of(rendered(ss.plot.sequence_matrix(matrix, log=log)))[0], matrix)
+
+
+def test_maps_on_given_axes():
+    _, axes = plt.subplots(1, 2)
+    axes[0].set(title="mine", xlabel="key", ylabel="query")
+    drawn = ss.plot.sequence_matrix(MATRIX[0], channels=[0, 1], ax=axes)
+    assert list(drawn[0]) == list(axes)
+    assert (axes[0].get_title(), axes[0].get_xlabel(), axes[0].get_ylabel()) == ("mine", "key", "query")
+    assert (axes[1].get_title(), axes[1].get_xlabel()) == ("channel 1", "input sample j")
+    assert axes[0].spines["top"].get_visible()
+
+
 # --------------------------------------------------------------- errors
 
 RUN = ss.simulate(DIGITAL, np.ones(4))
@@ -711,6 +808,24 @@ ERRORS = [
     (lambda: ss.plot.forms(np.ones(9), np.ones(9)), TypeError, r"forms runs a DiscreteSystem, got ndarray$"),
     (lambda: ss.plot.forms(DIGITAL, np.ones((9, 2))), ValueError, r"u has 2 channels on its last axis"),
     (lambda: ss.plot.forms(DIGITAL, np.ones(9), ax=3), TypeError, r"ax must be matplotlib axes, got int"),
+    (lambda: ss.plot.sequence_matrix(LAYER), TypeError, r"draws matrices, got SelectiveSystem; write plot\.seq"),
+    (lambda: ss.plot.sequence_matrix("M"), TypeError, r"matrix must hold numbers, got dtype"),
+    (lambda: ss.plot.sequence_matrix(np.ones(9)), ValueError, r"\(\.\.\., d, L, L\), .* got matrix\.shape=\(9,\); wri"),
+    (lambda: ss.plot.sequence_matrix(np.ones((9, 2))), ValueError, r"got matrix\.shape=\(9, 2\); write plot\.seq"),
+    (lambda: ss.plot.sequence_matrix(np.ones((2, 0, 0))), ValueError, r"none of them 0, got matrix\.shape=\(2, 0, 0\)"),
+    (lambda: ss.plot.sequence_matrix([[np.nan]]), ValueError, r"matrix must be finite, got 1 NaN or infinite of 1"),
+    (lambda: ss.plot.sequence_matrix(MATRIX[0].swapaxes(1, 2)), ValueError,
+     r"lower triangular, .* got matrix\[0, 0, 1\] = \S+; where rows are inputs write numpy\.swapaxes\(matrix"),
+    (lambda: ss.plot.sequence_matrix(MATRIX, channels=1.0), TypeError, r"a whole number or a list of them, got 1\.0"),
+    (lambda: ss.plot.sequence_matrix(MATRIX, channels=[]), TypeError, r"a whole number or a list of them, got \[\]"),
+    (lambda: ss.plot.sequence_matrix(MATRIX, channels=[0, 4]), ValueError, r"between 0 and 3, as .* got \[0, 4\]"),
+    (lambda: ss.plot.sequence_matrix(MATRIX, channels=-1), ValueError, r"channels must lie between 0 and 3, .* got -1"),
+    (lambda: ss.plot.sequence_matrix(np.zeros((9, 2, 2))), ValueError, r"room for 8 maps, got 9 channels; write chan"),
+    (lambda: ss.plot.sequence_matrix(MATRIX, channels=[0] * 5), ValueError, r"5 channels of each of 2 members of"),
+    (lambda: ss.plot.sequence_matrix(np.zeros((9, 1, 2, 2))), ValueError, r"each of 9 members .*; write matrix\[0\]"),
+    (lambda: ss.plot.sequence_matrix(MATRIX[0], log=10), TypeError, r"log must be True or False, got 10"),
+    (lambda: ss.plot.sequence_matrix(MATRIX[0], ax=AX), ValueError, r"ax must hold 4 axes, 1 × 4, got 1"),
+    (lambda: ss.plot.sequence_matrix(MATRIX[0], ax=3), TypeError, r"ax must be matplotlib axes, got int"),
 ]  # fmt: skip
 
 

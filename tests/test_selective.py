@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import statespace as ss
-from statespace.selective import reference
+from statespace.selective import plan, reference, scan
 from statespace.testing import assert_gradient, strategies
 
 METHODS = {
@@ -79,6 +79,30 @@ def test_scan_is_the_reference(method, kind, dtype):
         near(state.x if method in PAIRED else state, x, EPS[dtype])
         if method in PAIRED:
             near(state.v, v, EPS[dtype])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["mamba", "foh"])
+def test_few_channels_have_their_states_side_by_side(method, kind, dtype, monkeypatch):
+    """Up to a quarter of a vector: the same as side by side with others but for the order of Σ C x, in two vectors too."""
+    for seed, (length, d, n) in enumerate([(300, 1, 16), (130, 2, 32), (5, 2, 16)]):
+        arrays, pairs = case(seed, length, d, n, 1, kind, dtype), KINDS[kind][2]
+        reset = np.random.default_rng(seed).random(length) < 0.02
+        how = {"groups": 1, "pairs": pairs, "method": METHODS[method], "reset": reset, "return_state": True}
+        beside, state = ss.selective_scan(*arrays, **how)
+        with monkeypatch.context() as patch:
+            patch.setattr(scan, "as_lanes", lambda *args: plan.as_lanes(*args[:2], own=False))
+            alone, expected_state = ss.selective_scan(*arrays, **how)
+        assert not np.array_equal(beside, alone)
+        near(beside, alone, EPS[dtype])
+        assert np.array_equal(state, expected_state)  # a state is its own
+
+
+def test_d_is_added_once_where_states_lie_side_by_side():
+    u, one = np.full((3, 1), 2.0), np.ones((3, 16))
+    y = ss.selective_scan(u, np.ones((3, 1)), -np.ones((1, 16)), one, 0 * one, [5.0])
+    np.testing.assert_array_equal(y, 5 * u)
 
 
 @given(strategies.selective_inputs(groups=1), st.sampled_from(sorted(METHODS)))

@@ -37,6 +37,7 @@ class Plan(NamedTuple):
     row: Array  # (units,) which row of the batch
     edges: Array  # samples before which the state is forgotten, row after row
     edge_of: Array  # (rows + 1,) where those of a row begin
+    beside: int  # lanes that hold states of one channel
 
 
 class Model(NamedTuple):
@@ -92,11 +93,16 @@ def selective_lanes(
                 if g + 1 < stop:
                     fetch(plan.places[g + 1, DELTA, 0] + begin * plan.steps[DELTA], plan.steps[DELTA], samples)
                     fetch(plan.places[g + 1, U, 0] + begin * plan.steps[U], plan.steps[U], samples)
-                feed_through(y, u, model.direct[plan.table[g]], samples, kinds)
+                y[:] = 0
+                if plan.beside == 1:
+                    feed_through(y, u, model.direct[plan.table[g]], samples, kinds)
                 if kinds.rule == IMPULSE:
                     _impulses(n, model, plan.table[g], x[g], dt, u, b, c, y, edges, many, samples, span, kinds)
                 else:
                     _held(n, model, plan.table[g], x[g], v[g], dt, u, b, c, y, edges, many, samples, span, kinds)
+                if plan.beside > 1:
+                    _join(y, plan.beside, samples * len(kinds.told))
+                    feed_through(y, u, model.direct[plan.table[g]], samples, kinds)
                 if writes:
                     if kinds.gated:
                         gather(z, 0, 1, plan.places[g, Z], begin * plan.steps[Z], plan.steps[Z], samples, single)
@@ -257,13 +263,22 @@ def edges_inside(edges: Array, plan: Any, g: int, begin: int, samples: int) -> i
 
 @compiled
 def feed_through(y: Array, u: Array, direct: Array, samples: int, kinds: Any) -> None:
-    # y = D u; without D nothing, also of infinity
+    # y ← y + D u; without D nothing, also of infinity
     if direct.size == 0:
-        y[:] = 0
         return
     d = get(direct, 0, kinds.told)
     for t in range(samples):
-        put(y, t, like(times(d, get(u, t, kinds.heard)), kinds.told))
+        put(y, t, times_plus(d, get(u, t, kinds.heard), get(y, t, kinds.told)))
+
+
+@compiled
+def _join(y: Array, beside: int, count: int) -> None:
+    """In each lane the sum over those of its channel, in each of so many vectors."""
+    for first in range(0, count * lanes_of(y), beside):
+        total = y[first]
+        for lane in range(first + 1, first + beside):
+            total += y[lane]
+        y[first : first + beside] = total
 
 
 @compiled

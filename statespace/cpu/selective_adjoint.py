@@ -131,6 +131,7 @@ def _unit(
     row = plan.table[g]
     hear(tiles.dt, tiles.u, plan, model, g, begin, samples, kinds, single)
     many = edges_inside(tiles.edges, plan, g, begin, samples)
+    tiles.y[:] = 0
     feed_through(tiles.y, tiles.u, model.direct[row], samples, kinds)
     _hear_gradient(g, begin, samples, kinds, plan, out, tiles, single)
     for sums_ in (tiles.of_u, tiles.of_delta, tiles.of_a, tiles.of_direct, tiles.of_bias):

@@ -7,11 +7,12 @@ user's rcParams are neither read as ours nor changed, and axes that are handed i
 from statespace.plot.comparisons import forms
 from statespace.plot.frequencies import bode
 from statespace.plot.kernels import kernel
+from statespace.plot.matrices import sequence_matrix
 from statespace.plot.realizations import singular_values
 from statespace.plot.responses import response
 from statespace.plot.roots import poles
 
-__all__ = ["bode", "forms", "kernel", "poles", "response", "singular_values"]
+__all__ = ["bode", "forms", "kernel", "poles", "response", "sequence_matrix", "singular_values"]
 
 
 def __dir__() -> list[str]:

@@ -219,20 +219,20 @@ def _assembled(inputs: Inputs, lanes: Lanes, signals: tuple[Array, Array, Array]
     delta, u, z = (summed(g, like) for g, like in zip(signals, (inputs.delta, inputs.u, inputs.z), strict=True))
     told = np.dtype(inputs.output_type).kind == "c"
 
-    def of_channels(table: Array, complex_: bool) -> Array:
-        return from_parts(table.reshape(rows, len(lanes.valid), table.shape[1]), lanes, complex_)
+    def of_channels(table: Array, k: int, complex_: bool) -> Array:
+        return from_parts(table.reshape(rows, len(lanes.valid), table.shape[1]), lanes, d, k, complex_)
 
-    states = [of_channels(t, inputs.is_complex).reshape(*inputs.batch, d, n) for t in (out.back, out.back_v)]
+    states = [of_channels(t, n, inputs.is_complex).reshape(*inputs.batch, d, n) for t in (out.back, out.back_v)]
     start = [summed(g, like) for g, like in zip(states, (inputs.x0, inputs.v0), strict=True)]
     return SelectiveGradients(
         u,
         delta,
-        summed(of_channels(out.a, inputs.is_complex).sum(axis=0), inputs.A),
+        summed(of_channels(out.a, n, inputs.is_complex).sum(axis=0), inputs.A),
         _level(inputs, out.b, out.total_b, inputs.B, inputs.real[0]),
         _level(inputs, out.c, out.total_c, inputs.C, inputs.real[1]),
-        summed(of_channels(out.direct, told).sum(axis=0)[:, 0], inputs.D) if inputs.D is not None else None,
+        summed(of_channels(out.direct, 1, told).sum(axis=0)[:, 0], inputs.D) if inputs.D is not None else None,
         z,
-        summed(of_channels(out.bias, False).sum(axis=0)[:, 0], inputs.delta_bias),
+        summed(of_channels(out.bias, 1, False).sum(axis=0)[:, 0], inputs.delta_bias),
         None if inputs.x0 is None else SelectiveState(start[0], start[1]) if inputs.v0 is not None else start[0],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +25,17 @@ _PI = np.longdouble("3.14159265358979323846264338327950288")
 
 
 class Lanes(NamedTuple):
-    """Which channel each lane of each unit of one row is; lanes that are left over repeat the last."""
+    """Which channel and states each lane of each unit of one row is; lanes that are left over repeat the last."""
 
     channels: Array  # (units of a row, lanes)
     valid: Array  # (units of a row,) how many are not repeats
     own: bool  # the lanes of a unit do not share B and C
+    beside: int  # lanes that hold states of one channel, side by side
+
+    def states(self, k: int) -> Array:
+        """Which of k states each lane has, (states of a lane, lanes)."""
+        count, width = -(-k // self.beside), self.channels.shape[1]
+        return np.minimum(np.arange(count)[:, None] * self.beside + np.arange(width) % self.beside, max(k - 1, 0))
 
 
 def rule_number(rule: Rule) -> tuple[int, float]:
@@ -47,15 +54,20 @@ def rule_number(rule: Rule) -> tuple[int, float]:
 
 
 def as_lanes(inputs: Inputs, width: int, own: bool = True) -> Lanes:
-    """Channels side by side; those of one group of B and C together, unless they are too few to fill a vector."""
-    _, d, _, g = inputs.sizes
+    """Channels side by side; those of one group of B and C together, unless they are too few to fill a vector.
+
+    Of very few channels with many states each is a unit, its states side by side. Both need ``own``.
+    """
+    _, d, n, g = inputs.sizes
+    if own and 0 < d <= width // 4 and n % width == 0:  # a quarter of the work a channel
+        channels = np.arange(d)[:, None].repeat(width, axis=1)
+        return Lanes(channels, np.full(d, width), True, width)
     own = own and g > 1 and d // g < width // 2
     each, groups = (d, 1) if own else (d // g, g)
     units = -(-each // width)
     first = np.minimum(np.arange(units * width).reshape(units, width), each - 1)
     channels = (np.arange(groups)[:, None, None] * each + first).reshape(-1, width)
-    valid = np.tile(np.minimum(each - width * np.arange(units), width), groups)
-    return Lanes(channels, valid, own)
+    return Lanes(channels, np.tile(np.minimum(each - width * np.arange(units), width), groups), own, 1)
 
 
 def address(array: Array, batch: tuple[int, ...], core: int) -> Array:
@@ -73,23 +85,22 @@ def step_of(array: Array, axis: int) -> int:
 
 
 def as_parts(array: Array, lanes: Lanes, complex_: bool) -> Array:
-    """(rows, d, k) as numbers of vectors, (rows, units of a row, k, parts, lanes), flat in the last three."""
+    """(rows, d, k) as numbers of vectors, (rows, units of a row, k of a lane, parts, lanes), flat in the last three."""
     real = np.zeros(0, array.dtype).real.dtype
-    taken = array[:, lanes.channels].swapaxes(-1, -2)
+    taken = array[:, lanes.channels[:, None], lanes.states(array.shape[-1])]
     parts = np.stack([taken.real, taken.imag], axis=-2) if complex_ else taken.real[..., None, :]
-    rows, units, k, count, width = parts.shape
-    return np.ascontiguousarray(parts.reshape(rows, units, k * count * width), dtype=real)
+    return np.ascontiguousarray(parts.reshape(*parts.shape[:2], math.prod(parts.shape[2:])), dtype=real)
 
 
-def from_parts(flat: Array, lanes: Lanes, complex_: bool) -> Array:
-    """And back, (rows, d, k), of (rows, units of a row, numbers)."""
-    width, count = lanes.channels.shape[1], 2 if complex_ else 1
-    rows, units = flat.shape[:2]
-    k = flat.shape[2] // (count * width)
-    parts = flat.reshape(rows, units, k, count, width)
+def from_parts(flat: Array, lanes: Lanes, d: int, k: int, complex_: bool) -> Array:
+    """And back, (rows, d, k), of (rows, units of a row, numbers); those of repeats count nothing."""
+    states = lanes.states(k)
+    parts = flat.reshape(*flat.shape[:2], len(states), 2 if complex_ else 1, states.shape[1])
     numbers = parts[:, :, :, 0] + 1j * parts[:, :, :, 1] if complex_ else parts[:, :, :, 0]
-    every = numbers.transpose(0, 1, 3, 2).reshape(rows, units * width, k)
-    return every[:, np.flatnonzero((np.arange(width) < lanes.valid[:, None]).reshape(-1))]
+    every = np.empty((len(flat), d, k), numbers.dtype)
+    unit, lane = np.nonzero(np.arange(states.shape[1]) < lanes.valid[:, None])
+    every[:, lanes.channels[unit, lane, None], states[:, lane].T] = numbers[:, unit, :, lane].swapaxes(0, 1)
+    return every
 
 
 def as_model(inputs: Inputs, lanes: Lanes) -> Any:
@@ -164,7 +175,7 @@ def as_plan(inputs: Inputs, lanes: Lanes, y: Array) -> Any:
     steps = np.array([step_of(s, -2) for s in signals], np.intp)
     return Plan(
         places, steps, levels, strides,
-        np.tile(np.arange(units), rows), np.repeat(np.arange(rows), units), edges, edge_of,
+        np.tile(np.arange(units), rows), np.repeat(np.arange(rows), units), edges, edge_of, lanes.beside,
     )  # fmt: skip
 
 
@@ -172,12 +183,13 @@ def _levels(inputs: Inputs, lanes: Lanes) -> tuple[Array, Array]:
     """Addresses of B and C for each lane, and their steps over time and from state to state."""
     found, strides = [], []
     _, d, _, g = inputs.sizes
+    first = np.arange(lanes.channels.shape[1]) % lanes.beside
     for level in (inputs.B, inputs.C):
         rows = address(level, inputs.batch, 3)
         group = lanes.channels // (d // g)
-        at = rows[:, None, None] + group * step_of(level, -2)
+        at = rows[:, None, None] + group * step_of(level, -2) + first * step_of(level, -1)
         found.append(at.reshape(-1, group.shape[1]))
-        strides.append((step_of(level, -3), step_of(level, -1)))
+        strides.append((step_of(level, -3), lanes.beside * step_of(level, -1)))
     return np.stack(found, axis=1), np.array(strides, np.intp)
 
 

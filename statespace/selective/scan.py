@@ -55,7 +55,7 @@ def work(inputs: Inputs, lanes: Lanes, y: Array, x: Array, v: Array, marks: Arra
 
     kinds, plan, model = as_kinds(inputs, lanes), as_plan(inputs, lanes, y), as_model(inputs, lanes)
     single = np.zeros(0, inputs.u.dtype).real.dtype.type(0)
-    length, _, n, _ = inputs.sizes
+    length, n = inputs.sizes[0], inputs.sizes[2] // lanes.beside
 
     def task(first: int, last: int) -> None:
         selective_lanes(first, last, kinds, plan, model, n, length, span, x, v, marks, True, single)
@@ -84,7 +84,7 @@ def _final(inputs: Inputs, lanes: Lanes, x: Array, v: Array) -> Array | Selectiv
     rows = int(np.prod(inputs.batch, dtype=np.int64))
 
     def state(table: Array) -> Array:
-        every = from_parts(table.reshape(rows, len(lanes.valid), table.shape[-1]), lanes, inputs.is_complex)
+        every = from_parts(table.reshape(rows, len(lanes.valid), table.shape[-1]), lanes, d, n, inputs.is_complex)
         return every.reshape(*inputs.batch, d, n)
 
     return SelectiveState(state(x), state(v)) if two_taps(inputs.rule) else state(x)
