@@ -250,6 +250,7 @@ SYSTEM = [
     (lambda: ss.SelectiveSystem.initial(3, 2, selective="B"), V, r"^selective must be a tuple of some of .*, got 'B'"),
     (lambda: ss.selective_scan(1j * U, LAYER), T, r"^a SelectiveSystem makes its steps of u, which must be real"),
     (lambda: ss.simulate(LAYER, U.T), V, r"^u must have shape \(\.\.\., L, 3\), .*write numpy\.swapaxes\(u, -1, -2\)"),
+    (lambda: ss.explain(LAYER, U, dt=1.0), V, r"^explain of a SelectiveSystem, .*takes u; leave out dt"),
     (lambda: ss.simulate(LAYER, U, dt=1.0, states=True), V, r"^simulate of a SelectiveSystem, .*leave out dt, states"),
     (lambda: ss.selective_scan(U, LAYER, A), T, r"^a SelectiveSystem brings everything but u, z, x0 .*leave out A$"),
     (

@@ -2,6 +2,9 @@
 
 import itertools
 import pickle
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,3 +185,28 @@ def test_single_precision_stays_single():
     assert y.dtype == np.float32
     assert pullback(y).u.dtype == np.float32
     np.testing.assert_allclose(y, ss.simulate(layer(), U).y, rtol=0, atol=1e-5)
+
+
+def test_explain_says_that_there_is_one_way():
+    """And what the scan answers in: the types are those of its state and y."""
+    turning, mixed = replace(layer(), A=np.full((5, 3), -1 + 2j), pairs=True), replace(layer(()), B=np.ones(3) * 1j)
+    for system in (layer(), turning, mixed):
+        for u in (U, U.astype("f")):
+            said = ss.explain(system, u)
+            y, state = ss.selective_scan(u, system, return_state=True)
+            assert (said.form, said.state, said.output) == ("recurrent", state.dtype, y.dtype)
+            assert said.why == "its coefficients change from sample to sample, so there is no kernel"
+
+
+def test_after_warmup_a_layer_compiles_nothing():
+    code = """
+import numpy as np, statespace as ss
+from statespace.cpu.selective import selective_lanes
+layer, u = ss.SelectiveSystem.initial(20, 3), np.ones((300, 20), np.float32)
+ss.warmup(layer, like=u)
+count = len(selective_lanes.signatures)
+ss.Stream(layer).push(u)
+print(count, len(selective_lanes.signatures))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["1", "1"]

@@ -16,7 +16,9 @@ from statespace.selective.arguments import Inputs, SelectiveState, as_inputs, ch
 from statespace.selective.plan import (
     Lanes,
     as_kinds,
+    as_lanes,
     as_model,
+    as_parts,
     as_plan,
     from_parts,
     places_of,
@@ -24,7 +26,7 @@ from statespace.selective.plan import (
 )
 from statespace.selective.projections import SelectiveGradients, through_projections
 from statespace.selective.pullbacks import summed
-from statespace.selective.scan import run, state_table, tile_of
+from statespace.selective.scan import Scan, run, state_table, tile_of
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
 _LEAST = 128  # samples of a tile
@@ -93,14 +95,33 @@ def selective_scan_vjp(
         project = partial(through_projections, system, u)
     inputs = as_inputs(u, delta, A, B, C, D, z=z, x0=x0, reset=reset, **how)
     span = _span(inputs)
-    scan = run(inputs, span, keep=True, own=False)
+    scan = run(inputs, span, keep=True)
+    lanes, marks = _together(inputs, scan)
 
     def pullback(grad_y: Any, grad_state: Any = None) -> Any:
         grad = _as_gradient(grad_y, "grad_y", (*inputs.batch, *inputs.u.shape[-2:]), inputs.output_type)
-        found = _pulled(inputs, scan.marks, scan.lanes, span, grad, _last(inputs, grad_state))
+        found = _pulled(inputs, marks, lanes, span, grad, _last(inputs, grad_state))
         return found if project is None else project(found)
 
     return ((scan.y, scan.state) if return_state else scan.y), pullback
+
+
+def _together(inputs: Inputs, scan: Scan) -> tuple[Lanes, Array]:
+    """Lanes that share B and C, as sums over channels want them, and what tiles start from in their order."""
+    if not scan.lanes.own:
+        return scan.lanes, scan.marks
+    _, d, n, _ = inputs.sizes
+    lanes = as_lanes(inputs, scan.lanes.channels.shape[1], own=False)
+    numbers = scan.marks.reshape(-1, len(scan.lanes.valid), *scan.marks.shape[1:]).swapaxes(1, 2)
+    rows, tiles, units, _ = numbers.shape
+    size = scan.lanes.numbers(n, inputs.is_complex)
+    moved = [
+        as_parts(from_parts(part, scan.lanes, d, n, inputs.is_complex), lanes, inputs.is_complex)
+        for part in np.split(numbers.reshape(rows * tiles, units, -1), [size], axis=-1)
+        if part.shape[-1]
+    ]
+    table = np.concatenate(moved, axis=-1).reshape(rows, tiles, len(lanes.valid), -1).swapaxes(1, 2)
+    return lanes, np.ascontiguousarray(table.reshape(rows * len(lanes.valid), tiles, -1))
 
 
 def _span(inputs: Inputs) -> int:

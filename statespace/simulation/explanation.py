@@ -8,16 +8,18 @@ import numpy as np
 
 from statespace.arrays import check_choice
 from statespace.scan import Blocks, broadcast_batch, in_single, state_and_output_types
+from statespace.selective import SelectiveSystem
 from statespace.simulation.choice import FORMS, Explanation, choose
 from statespace.simulation.forms import block_length, blocks_that_run
 from statespace.simulation.grids import as_grid
 from statespace.simulation.irregular import HOLDS, on_a_grid
 from statespace.simulation.run import as_input, discrete_grid, refuse_uneven
+from statespace.simulation.selective import explain_selective
 from statespace.systems import ContinuousSystem, DiscreteSystem
 
 
 def explain(
-    system: ContinuousSystem | DiscreteSystem,
+    system: ContinuousSystem | DiscreteSystem | SelectiveSystem,
     u: Any,
     *,
     t: Any = None,
@@ -33,7 +35,7 @@ def explain(
 
     Parameters
     ----------
-    system : ContinuousSystem or DiscreteSystem
+    system : ContinuousSystem, DiscreteSystem or SelectiveSystem
     u : array_like, (..., L, m) or (L,)
         The signal; its shape and type matter, its values do not.
     t, dt, fs, hold, form
@@ -65,6 +67,8 @@ def explain(
     >>> sorted(said.costs)
     ['chunked', 'convolution', 'recurrent']
     """
+    if isinstance(system, SelectiveSystem):
+        return explain_selective(system, u, {"t": t, "dt": dt, "fs": fs, "hold": hold, "form": form})
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
         raise TypeError(f"explain needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}")
     check_choice(form, FORMS, "form")

@@ -8,6 +8,8 @@ import numpy as np
 
 from statespace.arrays import Array, as_signal, refuse_nonfinite
 from statespace.selective import SelectiveSystem, selective_scan
+from statespace.selective.system import as_layer_input
+from statespace.simulation.choice import Explanation
 from statespace.simulation.response import Response
 
 _AT_REST = {"form": ("auto", "recurrent"), "gaps": ("raise",), "states": (False,)}
@@ -15,16 +17,31 @@ _AT_REST = {"form": ("auto", "recurrent"), "gaps": ("raise",), "states": (False,
 
 def run_selective(system: SelectiveSystem, u: Any, x0: Any, options: dict[str, Any]) -> Response:
     """What simulate answers; the stamps count samples."""
-    wrong = [name for name, value in options.items() if value not in _AT_REST.get(name, (None,))]
-    if wrong:
-        raise ValueError(
-            "simulate of a SelectiveSystem, which makes its own steps and runs sample by sample, takes u and x0; "
-            f"leave out {', '.join(wrong)}"
-        )
+    _check_at_rest("simulate", "u and x0", options)
     signal = as_signal(u, "u")
     refuse_nonfinite(signal, "u")
     y, state = selective_scan(signal, system, x0=x0, return_state=True)
     return Response(np.arange(float(y.shape[-2])), y, None, state, system)
+
+
+def explain_selective(system: SelectiveSystem, u: Any, options: dict[str, Any]) -> Explanation:
+    """What explain answers: there is one way."""
+    _check_at_rest("explain", "u", options)
+    output = as_layer_input(system, u).dtype
+    parts = (system.A, system.B, system.C, system.B_projection, system.C_projection)
+    turns = any(part is not None and part.dtype.kind == "c" for part in parts)
+    state = np.result_type(output, np.complex64) if turns else output
+    why = "its coefficients change from sample to sample, so there is no kernel"
+    return Explanation("recurrent", why, {}, None, state, output if system.pairs else state)
+
+
+def _check_at_rest(verb: str, taken: str, options: dict[str, Any]) -> None:
+    wrong = [name for name, value in options.items() if value not in _AT_REST.get(name, (None,))]
+    if wrong:
+        raise ValueError(
+            f"{verb} of a SelectiveSystem, which makes its own steps and runs sample by sample, takes {taken}; "
+            f"leave out {', '.join(wrong)}"
+        )
 
 
 def push_selective(system: SelectiveSystem, block: Any, state: Any) -> tuple[Array, Any]:

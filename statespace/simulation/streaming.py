@@ -175,7 +175,7 @@ def _kept(state: Any) -> Array:
     return frozen(state)
 
 
-def warmup(system: DiscreteSystem, *, like: Any = None) -> None:
+def warmup(system: DiscreteSystem | SelectiveSystem, *, like: Any = None) -> None:
     """Compile the loop that a system runs on, so that the first block of a `Stream` is as quick as the others.
 
     The first run of a structure and precision compiles its loop, some tenths of a second from the cache on disk and
@@ -183,7 +183,7 @@ def warmup(system: DiscreteSystem, *, like: Any = None) -> None:
 
     Parameters
     ----------
-    system : DiscreteSystem
+    system : DiscreteSystem or SelectiveSystem
     like : ndarray, optional
         An array of the type of the signal; double when omitted.
 
@@ -207,6 +207,9 @@ def warmup(system: DiscreteSystem, *, like: Any = None) -> None:
     >>> smooth = ss.from_ba([0.5], [1.0, -0.5], dt=1.0)
     >>> ss.warmup(smooth, like=np.zeros(0, np.float32))
     """
-    check_discrete(system, "warmup")
     kind = np.float64 if like is None else as_signal(like, "like").dtype
+    if isinstance(system, SelectiveSystem):
+        push_selective(system, np.zeros((1, system.n_channels), kind), None)
+        return
+    check_discrete(system, "warmup")
     run(system, np.zeros((1, system.n_inputs), kind))
