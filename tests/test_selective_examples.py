@@ -1,6 +1,8 @@
 """The examples of selective systems as they run; what they claim is counted again here."""
 
+import json
 import re
+import subprocess
 import sys
 from functools import partial
 from itertools import combinations
@@ -254,6 +256,19 @@ def test_what_does_it_select_runs(clock, tmp_path, monkeypatch, capsys):
     errors = [float(x) for x in re.findall(r"  (?:selective|constant) .* (\S+)$", said, re.M)]
     assert errors == pytest.approx([5.4, 7.8], abs=0.15)
     assert image_size(tmp_path / "clock.png") == image_size(ROOT / "docs" / "what_does_it_select.png") == (1040, 600)
+
+
+# --------------------------------------------------------------- the benchmark
+
+
+def test_the_benchmark_checks_and_prints():
+    """Small signals: every row is there, and what is timed is right."""
+    script = ROOT / "examples" / "benchmarks" / "selective.py"
+    command = [sys.executable, str(script), "--quick", "--json"]
+    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [row["name"].split(" / ")[0] for row in rows][4:] == ["s4_zoh", "zoh", "bilinear", "foh", "exp_trapezoidal"]
+    assert all(row["ours"] > 0 for row in rows)
+    assert all(0 < row["error"] < 1e-5 for row in rows[:2])
 
 
 # --------------------------------------------------------------- what the pages say

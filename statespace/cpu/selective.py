@@ -66,7 +66,7 @@ class Kinds(NamedTuple):
 @compiled
 def selective_lanes(
     first: int, last: int, kinds: Any, plan: Any, model: Any, n: int, count: int, span: int,
-    x: Array, v: Array, marks: Array, writes: bool, single: Any,
+    x: Array, v: Array, marks: Array, single: Any,
 ) -> None:  # fmt: skip
     """Run units over count samples from x (units, n numbers) and v, their B u before; both are left after the last.
 
@@ -103,11 +103,10 @@ def selective_lanes(
                 if plan.beside > 1:
                     _join(y, plan.beside, samples * len(kinds.told))
                     feed_through(y, u, model.direct[plan.table[g]], samples, kinds)
-                if writes:
-                    if kinds.gated:
-                        gather(z, 0, 1, plan.places[g, Z], begin * plan.steps[Z], plan.steps[Z], samples, single)
-                        _gate(y, z, samples, kinds)
-                    tell(y, plan, g, Y, begin, samples, kinds.told, single)
+                if kinds.gated:
+                    gather(z, 0, 1, plan.places[g, Z], begin * plan.steps[Z], plan.steps[Z], samples, single)
+                    _gate(y, z, samples, kinds)
+                tell(y, plan, g, Y, begin, samples, kinds.told, single)
         start = stop
     with_control(control)
 

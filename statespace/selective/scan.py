@@ -14,6 +14,7 @@ from statespace.selective.plan import Lanes, as_kinds, as_lanes, as_model, as_pa
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
 SPAN = 128  # samples of a tile, at most
+_WORTH_A_THREAD = 100_000  # numbers of a state, half a nanosecond each or more: waking a thread takes some 50 µs
 
 
 def tile_of(span: int, length: int) -> int:
@@ -55,9 +56,10 @@ def work(inputs: Inputs, lanes: Lanes, y: Array, x: Array, v: Array, marks: Arra
     length, n = inputs.sizes[0], inputs.sizes[2] // lanes.beside
 
     def task(first: int, last: int) -> None:
-        selective_lanes(first, last, kinds, plan, model, n, length, span, x, v, marks, True, single)
+        selective_lanes(first, last, kinds, plan, model, n, length, span, x, v, marks, single)
 
-    share(task, len(x))
+    each = length * n * lanes.channels.shape[1]
+    share(task, len(x), least=-(-_WORTH_A_THREAD // max(each, 1)))
 
 
 def start(inputs: Inputs, lanes: Lanes) -> tuple[Array, Array]:
