@@ -47,6 +47,9 @@ class Case(NamedTuple):
     rule: Any
     groups: int
 
+    def __repr__(self):  # what failed is printed to be pasted; Hypothesis warns of long names
+        return f"<scan of {self.arrays.u.shape} by {self.rule}>"
+
     def how(self, **more):
         """Options of a scan from its start."""
         return self.options() | {"x0": self.x0, "reset": self.reset} | more
@@ -383,6 +386,9 @@ class Heads(NamedTuple):
     arrays: dict
     scan: Case
     width: int
+
+    def __repr__(self):
+        return f"<heads {self.arrays['x'].shape}>"
 
     def flat(self, y):
         """(L, h, p) as (L, d)."""
