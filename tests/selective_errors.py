@@ -251,6 +251,16 @@ SYSTEM = [
     (lambda: ss.selective_scan(1j * U, LAYER), T, r"^a SelectiveSystem makes its steps of u, which must be real"),
     (lambda: ss.simulate(LAYER, U.T), V, r"^u must have shape \(\.\.\., L, 3\), .*write numpy\.swapaxes\(u, -1, -2\)"),
     (lambda: ss.explain(LAYER, U, dt=1.0), V, r"^explain of a SelectiveSystem, .*takes u; leave out dt"),
+    (lambda: ss.simulate(LAYER, U, t=np.arange(9.0)), V, r"^simulate of a SelectiveSystem, .*leave out t$"),
+    (lambda: ss.selective_scan(U * np.nan, LAYER), V, r"^u must be finite"),
+    (lambda: ss.sequence_matrix(LAYER), T, r"^sequence_matrix of a SelectiveSystem takes the system and then its sig"),
+    (lambda: ss.sequence_matrix(U, LAYER), T, r"^sequence_matrix of a SelectiveSystem takes the system and then its "),
+    (lambda: ss.sequence_matrix(np.abs(U), [[-1.0]]), T, r"^a selective scan needs delta.*; missing: B, C$"),
+    (
+        lambda: ss.Stream(LAYER, state="steady"),
+        V,
+        r"^a Stream of a SelectiveSystem .*from a state; leave out state='st",
+    ),
     (lambda: ss.simulate(LAYER, U, dt=1.0, states=True), V, r"^simulate of a SelectiveSystem, .*leave out dt, states"),
     (lambda: ss.selective_scan(U, LAYER, A), T, r"^a SelectiveSystem brings everything but u, z, x0 .*leave out A$"),
     (

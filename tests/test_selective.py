@@ -375,3 +375,14 @@ def test_a_step_of_many_turns_is_still_a_rotation(dtype, angle):
 def test_infinity_stays_infinity_without_feedthrough():
     one = np.ones((1, 1))
     assert ss.selective_scan([[np.inf]], 0.1 * one, -one, one, one) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_gate_that_is_shut_lets_nothing_through(dtype):
+    """z σ(z) of what is used to mask: σ is held at the smallest normal number, and z with it."""
+    one, tiny = np.ones((1, 1), dtype), float(np.finfo(dtype).tiny)
+    for z in (-100.0 if dtype == np.float32 else -800.0, float(np.finfo(dtype).min), -np.inf):
+        y, pullback = ss.selective_scan_vjp(one, one, -one, one, one, z=np.full((1, 1), z, dtype))
+        assert abs(y[0, 0]) < 1000 * tiny
+        assert abs(pullback(one).z[0, 0]) < 1000 * tiny
+    assert np.isnan(ss.selective_scan(one, one, -one, one, one, z=one * np.nan)).all()

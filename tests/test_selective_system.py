@@ -189,8 +189,9 @@ def test_single_precision_stays_single():
 
 def test_explain_says_that_there_is_one_way():
     """And what the scan answers in: the types are those of its state and y."""
+    direct = replace(layer(), D=np.ones(5) * 1j)
     turning, mixed = replace(layer(), A=np.full((5, 3), -1 + 2j), pairs=True), replace(layer(()), B=np.ones(3) * 1j)
-    for system in (layer(), turning, mixed):
+    for system in (layer(), turning, mixed, direct):
         for u in (U, U.astype("f")):
             said = ss.explain(system, u)
             y, state = ss.selective_scan(u, system, return_state=True)
@@ -210,3 +211,13 @@ print(count, len(selective_lanes.signatures))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["1", "1"]
+
+
+def test_pairs_are_real_also_in_a_layer():
+    with pytest.raises(ValueError, match="with pairs=True the output is real, and D must be, got dtype complex128"):
+        replace(layer(), pairs=True, D=np.ones(5) * 1j)
+
+
+def test_a_stream_from_zero_is_one_from_nothing():
+    streams = [ss.Stream(layer(), state=state) for state in (None, "zero")]
+    np.testing.assert_array_equal(*(stream.push(U[0]) for stream in streams))

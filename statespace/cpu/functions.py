@@ -111,6 +111,13 @@ def logistic(x: Any) -> Any:
 
 
 @inlined
+def not_too_low(x: Any) -> Any:
+    """x, or where e^x is held at the smallest normal number, the x where that begins: a product with it stays small."""
+    lowest = number(x, -126.0 / LOG2_E if is_single(x) else -1022.0 / LOG2_E)
+    return where_less(x, lowest, lowest, x)
+
+
+@inlined
 def softplus(x: Any) -> Any:
     """log(1 + e^x) = max(x, 0) + log1p(e^{−|x|}), with log1p(w) = 2 atanh(t), t = w/(2 + w) ≤ 1/3, as a series."""
     s, f = exponential(mul(size(x), number(x, -LOG2_E)))

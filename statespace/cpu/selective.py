@@ -17,7 +17,7 @@ import numpy as np
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled, inlined
 from statespace.cpu.discretize import IMPULSE, decay, factors, load_vector
-from statespace.cpu.functions import logistic, softplus
+from statespace.cpu.functions import logistic, not_too_low, softplus
 from statespace.cpu.parts import constant, each, get, like, put, scale, times, times_plus
 from statespace.cpu.simd import add, lanes_of, mul, prefetch, read_at, size_of, store
 from statespace.cpu.subnormals import with_control, without_subnormals
@@ -284,5 +284,5 @@ def _join(y: Array, beside: int, count: int) -> None:
 def _gate(y: Array, z: Array, samples: int, kinds: Any) -> None:
     # y ← y z/(1 + e^−z)
     for t in range(samples):
-        gate = load_vector(z, t)
+        gate = not_too_low(load_vector(z, t))
         put(y, t, scale(mul(gate, logistic(gate)), get(y, t, kinds.told)))

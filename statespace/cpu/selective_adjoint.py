@@ -17,7 +17,7 @@ import numpy as np
 from statespace.arrays import Array
 from statespace.cpu.compile import compiled
 from statespace.cpu.discretize import IMPULSE, decay, factors, load_vector, slopes
-from statespace.cpu.functions import LOG2_E, exponential, logistic
+from statespace.cpu.functions import LOG2_E, exponential, logistic, not_too_low
 from statespace.cpu.parts import conj, constant, each, get, like, plus, put, scale, times, times_plus
 from statespace.cpu.selective import Z, edges_inside, feed_through, hear, levels, onward, tell
 from statespace.cpu.simd import (
@@ -176,7 +176,7 @@ def _hear_gradient(g: int, begin: int, samples: int, kinds: Any, plan: Any, out:
     for t in range(samples):
         grad = get(tiles.out, t, kinds.told)
         if kinds.gated:
-            z = load_vector(tiles.gate, t)
+            z = not_too_low(load_vector(tiles.gate, t))
             grad = scale(mul(z, logistic(z)), grad)
         put(tiles.g, t, grad)
 
@@ -342,7 +342,7 @@ def _finish(g: int, row: int, samples: int, kinds: Any, model: Any, out: Any, ti
         store(of_delta, t * lanes_of(of_delta), slowed)
         if kinds.gated:
             # z σ(z) has the slope σ (1 + z (1 − σ))
-            z, zero = load_vector(gate, t), (number(step, 0.0),)
+            z, zero = not_too_low(load_vector(gate, t)), (number(step, 0.0),)
             right = logistic(z)
             slope = mul(right, fma(z, sub(number(step, 1.0), right), number(step, 1.0)))
             told = times_plus(get(outs, t, kinds.told), conj(get(y, t, kinds.told)), zero)[0]

@@ -116,12 +116,7 @@ def as_inputs(
     rule = as_rule(method)
     check_flag(pairs, "pairs")
     check_flag(delta_softplus, "delta_softplus")
-    missing = [name for name, value in (("delta", delta), ("A", A), ("B", B), ("C", C)) if value is None]
-    if missing:
-        raise TypeError(
-            f"a selective scan needs delta, A, B and C, or a SelectiveSystem in the place of delta; "
-            f"missing: {', '.join(missing)}"
-        )
+    refuse_missing({"delta": delta, "A": A, "B": B, "C": C})
     u = as_signal(u, "u")
     real = np.zeros(0, u.dtype).real.dtype
     a = _model(A, real, "A")
@@ -136,7 +131,7 @@ def as_inputs(
     x, v = _states(x0, rule, (d, a.shape[1]), real)
     cuts = None if reset is None else as_reset(reset, length)
     if pairs:
-        _check_pairs(u, direct)
+        check_pairs(u, direct)
     came_real = b.dtype.kind == "f", c.dtype.kind == "f"
     if any(value is not None and value.dtype.kind == "c" for value in (u, a, b, c, direct, x, v)):
         b, c = (level.astype(np.result_type(real, np.complex64), copy=False) for level in (b, c))
@@ -151,6 +146,16 @@ def as_inputs(
         u, delta, a, b, c, direct, z, bias, x, v, cuts, batch, rule, bool(delta_softplus), bool(pairs), g is not None,
         came_real,
     )  # fmt: skip
+
+
+def refuse_missing(given: dict[str, Any]) -> None:
+    """Raise where an argument that a scan needs is None."""
+    missing = [name for name, value in given.items() if value is None]
+    if missing:
+        raise TypeError(
+            f"a selective scan needs delta, A, B and C, or a SelectiveSystem in the place of delta; "
+            f"missing: {', '.join(missing)}"
+        )
 
 
 def check_flag(value: Any, name: str) -> None:
@@ -281,7 +286,8 @@ def as_reset(value: Any, length: int) -> Array:
     return reset
 
 
-def _check_pairs(u: Array, direct: Array | None) -> None:
+def check_pairs(u: Array, direct: Array | None) -> None:
+    """Raise where 2·Re(C x) + D u would not be real."""
     if u.dtype.kind == "c":
         raise ValueError(f"pairs=True gives 2·Re(C x) of real signals, got u of dtype {u.dtype}; run u.real and u.imag")
     if direct is not None and direct.dtype.kind == "c":

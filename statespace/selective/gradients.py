@@ -43,7 +43,8 @@ def selective_scan_vjp(
 
     Exact gradients of what `selective_scan` computes, for every method. States are kept once in each tile of some
     hundred samples and computed again from there, tile by tile: the scan and its pullback take a few per cent of the
-    memory of u and delta, beside the gradients themselves.
+    memory of u and delta, beside the gradients themselves; as much as these where channels are very few, or B and C are
+    those of a few channels each.
 
     Parameters
     ----------

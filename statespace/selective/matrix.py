@@ -8,7 +8,7 @@ import numpy as np
 
 from statespace.arrays import Array, as_signal
 from statespace.discretization.names import Method
-from statespace.selective.arguments import as_reset
+from statespace.selective.arguments import as_reset, refuse_missing
 from statespace.selective.scan import selective_scan
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
@@ -56,9 +56,12 @@ def sequence_matrix(
     how: dict[str, Any] = {
         "groups": groups, "pairs": pairs, "delta_bias": delta_bias, "delta_softplus": delta_softplus, "method": method,
     }  # fmt: skip
+    if isinstance(A, SelectiveSystem) or (isinstance(delta, SelectiveSystem) and A is None):
+        raise TypeError("sequence_matrix of a SelectiveSystem takes the system and then its signal u")
     if isinstance(delta, SelectiveSystem):
         system, u = delta, as_layer_input(delta, A)
         (delta, A, B, C, D), how = arguments_of(system, u, {"B": B, "C": C, "D": D, **how})
+    refuse_missing({"delta": delta, "A": A, "B": B, "C": C})
     step = as_signal(delta, "delta")
     if step.ndim < 2:
         raise ValueError(f"delta must have shape (..., L, d), time before channels, got delta.shape={step.shape}")

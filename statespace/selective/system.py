@@ -10,7 +10,7 @@ import numpy as np
 from statespace.arrays import Array, FrozenArrays, as_signal, refuse_nonfinite, shorten
 from statespace.arrays import frozen as read_only
 from statespace.discretization.names import Method, Rule
-from statespace.selective.arguments import as_rule, check_flag
+from statespace.selective.arguments import as_rule, check_flag, check_pairs
 
 _CHOICES = ("delta", "B", "C")
 
@@ -106,6 +106,8 @@ class SelectiveSystem(FrozenArrays):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, read_only(_parameter(value, name, shape)))
+        if self.pairs and self.D is not None:
+            check_pairs(self.D.real, self.D)
         object.__setattr__(self, "method", as_rule(self.method))
 
     @classmethod
@@ -236,6 +238,8 @@ def as_layer_input(system: SelectiveSystem, u: Any) -> Array:
     signal = as_signal(u, "u")
     if signal.dtype.kind == "c":
         raise TypeError(f"a SelectiveSystem makes its steps of u, which must be real, got dtype {signal.dtype}")
+    if system.delta_down is not None:
+        refuse_nonfinite(signal, "u")
     d = system.n_channels
     if signal.ndim < 2 or signal.shape[-1] != d:
         turned = signal.ndim >= 2 and signal.shape[-2] == d

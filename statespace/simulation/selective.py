@@ -28,7 +28,7 @@ def explain_selective(system: SelectiveSystem, u: Any, options: dict[str, Any]) 
     """What explain answers: there is one way."""
     _check_at_rest("explain", "u", options)
     output = as_layer_input(system, u).dtype
-    parts = (system.A, system.B, system.C, system.B_projection, system.C_projection)
+    parts = (system.A, system.B, system.C, system.B_projection, system.C_projection, system.D)
     turns = any(part is not None and part.dtype.kind == "c" for part in parts)
     state = np.result_type(output, np.complex64) if turns else output
     why = "its coefficients change from sample to sample, so there is no kernel"
@@ -36,12 +36,16 @@ def explain_selective(system: SelectiveSystem, u: Any, options: dict[str, Any]) 
 
 
 def _check_at_rest(verb: str, taken: str, options: dict[str, Any]) -> None:
-    wrong = [name for name, value in options.items() if value not in _AT_REST.get(name, (None,))]
+    wrong = [name for name, value in options.items() if not _is_one_of(value, _AT_REST.get(name, (None,)))]
     if wrong:
         raise ValueError(
             f"{verb} of a SelectiveSystem, which makes its own steps and runs sample by sample, takes {taken}; "
             f"leave out {', '.join(wrong)}"
         )
+
+
+def _is_one_of(value: Any, choices: tuple[Any, ...]) -> bool:
+    return any(value is one or (isinstance(value, str) and value == one) for one in choices)
 
 
 def push_selective(system: SelectiveSystem, block: Any, state: Any) -> tuple[Array, Any]:

@@ -22,8 +22,9 @@ class Stream:
     """A discrete system that is fed block after block and remembers one small state between them.
 
     Blocks may have any length, empty and one sample included; the answers, put together, are the bits of one run over
-    the whole signal, by ``simulate(form="recurrent")`` or by `filter` with a state. Without ``axis`` a block is what
-    `simulate` takes, (..., L, m) or (L,); with it a block is what `filter` takes, every other axis a channel.
+    the whole signal, by ``simulate(form="recurrent")`` or by `filter` with a state; of a SelectiveSystem to rounding,
+    as its projections are matrix products. Without ``axis`` a block is what `simulate` takes, (..., L, m) or (L,); with
+    it a block is what `filter` takes, every other axis a channel.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ class Stream:
     axis : int, optional
         Axis of time of the blocks, for a system of one input and one output over many channels.
     state : None, "zero", "steady" or array_like, (..., state_size)
-        Where to start: from zero, as if the first sample had lasted for ever, or from the state of another stream.
+        Where to start: from zero, as if the first sample had lasted for ever (no selective one), or from the state of
+        another stream.
 
     Attributes
     ----------
@@ -54,7 +56,8 @@ class Stream:
 
     Notes
     -----
-    NaN goes through as in `filter`: it stays in the state, and everything after it is NaN until a new Stream starts.
+    NaN goes through as in `filter`: it stays in the state, and everything after it is NaN until a new Stream starts. A
+    SelectiveSystem that makes its steps of the signal refuses it.
 
     References
     ----------
@@ -76,10 +79,14 @@ class Stream:
         if not isinstance(system, SelectiveSystem):
             check_discrete(system, "Stream")
             state = _checked(system, axis, state)
-        elif axis is not None or isinstance(state, str):
+        elif axis is not None or (isinstance(state, str) and state != "zero"):
+            wrong = f"axis={axis}" if axis is not None else f"state={state!r}"
             raise ValueError(
-                "a Stream of a SelectiveSystem takes blocks (..., L, d), and a state or None; leave out axis"
+                "a Stream of a SelectiveSystem takes blocks (..., L, d), and starts from zero or from a state; "
+                f"leave out {wrong}"
             )
+        elif isinstance(state, str):
+            state = None
         self.system: Any = system
         self.axis = axis
         self._state: Any = state
