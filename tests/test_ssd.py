@@ -482,8 +482,12 @@ def test_gradients_of_the_split_are_those_of_the_whole():
         parts, pulls, state = (slice(0, 17), slice(17, 17), slice(17, 18), slice(18, 40)), [], case["x0"]
         for part in parts:
             piece = during(case, part) | {"x0": state}
-            pulls.append(vjp(**piece)[1])
-            state = (ssd_trapezoidal if "weight" in case else ssd)(**piece, return_state=True)[1]
+            (y, state), pull = vjp(**piece, return_state=True)
+            pulls.append(pull)
+            same, other = (ssd_trapezoidal if "weight" in case else ssd)(**piece, return_state=True)
+            assert np.array_equal(y, same)
+            for got, want in zip(*((x if isinstance(x, tuple) else (x,)) for x in (state, other)), strict=True):
+                assert np.array_equal(got, want)
         after, found = None, []
         for part, pull in reversed(list(zip(parts, pulls, strict=True))):
             found.insert(0, pull(grad_y[part], after))

@@ -16,6 +16,7 @@ from statespace.selective.mamba3_arguments import (
     first_rows,
     groups_of,
     last_angle,
+    last_state,
     next_weight,
     read_trapezoid,
     state_shapes,
@@ -69,17 +70,18 @@ def ssd_trapezoidal_vjp(
     chunk: int = 64,
     x0: Any = None,
     reset: Any = None,
-) -> tuple[Array, Callable[..., TrapezoidalGradients]]:
+    return_state: bool = False,
+) -> tuple[Any, Callable[..., TrapezoidalGradients]]:
     """Run `ssd_trapezoidal`, and get the function from a gradient of its answer to the gradients of its arguments.
 
     Parameters
     ----------
-    x, delta, A, B, C, D, weight, angles, chunk, x0, reset
+    x, delta, A, B, C, D, weight, angles, chunk, x0, reset, return_state
         As for `ssd_trapezoidal`. Arrays are not copied and read again by the pullback: leave them as they are.
 
     Returns
     -------
-    y : ndarray, (..., L, h, p)
+    y : ndarray, (..., L, h, p), or (y, state) with return_state
     pullback : callable (grad_y, grad_state=None) -> TrapezoidalGradients
         ``grad_state`` is a TrapezoidalState of the gradients of what is handed on, each of its shape, or None for 0.
         The gradients are those of Σ grad_y·y + Σ grad_state·state, of the shapes and kinds of the arguments as given;
@@ -115,7 +117,7 @@ def ssd_trapezoidal_vjp(
     like = TrapezoidalGradients._make([*as_given(x, delta, A, B, C, D, weight, angles), before])
     r = trapezoid_recurrence(given)
     groups = groups_of(r)
-    y, _, tape = record(r, first_rows(given, groups), cut(r, given.plain.chunk))
+    y, final, tape = record(r, first_rows(given, groups), cut(r, given.plain.chunk))
 
     def pullback(grad_y: Any, grad_state: Any = None) -> TrapezoidalGradients:
         after = _read_after(grad_state, state_shapes(given))
@@ -123,7 +125,7 @@ def ssd_trapezoidal_vjp(
         grads = backward(r, tape, back, to_rows(after.state, groups))
         return _gathered(_through_last(grads, r, after), given, after, like)
 
-    return y, pullback
+    return ((y, last_state(given, r, final)) if return_state else y), pullback
 
 
 def _read_after(grad_state: Any, shapes: TrapezoidalState) -> TrapezoidalState:

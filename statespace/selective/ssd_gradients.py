@@ -52,17 +52,18 @@ def ssd_vjp(
     chunk: int = 64,
     x0: Any = None,
     reset: Any = None,
-) -> tuple[Array, Callable[..., SSDGradients]]:
+    return_state: bool = False,
+) -> tuple[Any, Callable[..., SSDGradients]]:
     """Run `ssd`, and get the function that takes a gradient of its answer to the gradients of its arguments.
 
     Parameters
     ----------
-    x, delta, A, B, C, D, chunk, x0, reset
+    x, delta, A, B, C, D, chunk, x0, reset, return_state
         As for `ssd`. Arrays are not copied and read again by the pullback: leave them as they are until then.
 
     Returns
     -------
-    y : ndarray, (..., L, h, p)
+    y : ndarray, (..., L, h, p), or (y, state) with return_state
     pullback : callable (grad_y, grad_state=None) -> SSDGradients
         ``grad_y`` has the shape of y, ``grad_state`` that of the state after the last sample, (..., h, p, n), 0 unless
         given. The gradients are those of Σ grad_y·y + Σ grad_state·state, of the shapes and kinds of the arguments as
@@ -97,7 +98,7 @@ def ssd_vjp(
     given = read(x, delta, A, B, C, D, chunk, x0, reset)
     like = SSDGradients(*as_given(x, delta, A, B, C, D, x0))
     r, groups = recurrence(given), given.B.shape[-2]
-    y, _, tape = record(r, starting_rows(given, groups), cut(r, given.chunk))
+    y, final, tape = record(r, starting_rows(given, groups), cut(r, given.chunk))
     state_shape = state_of(given)
 
     def pullback(grad_y: Any, grad_state: Any = None) -> SSDGradients:
@@ -109,4 +110,4 @@ def ssd_vjp(
         parts = (grads.x, step, a * given.delta, grads.B, grads.C, of_heads(grads.D, like.D), start)
         return SSDGradients(*(summed(grad, array) for grad, array in zip(parts, like, strict=True)))
 
-    return y, pullback
+    return ((y, from_rows(final, y.shape[-2])) if return_state else y), pullback
