@@ -817,6 +817,7 @@ ERRORS = [
     (lambda: ss.plot.sequence_matrix(MATRIX[0].swapaxes(1, 2)), ValueError,
      r"lower triangular, .* got matrix\[0, 0, 1\] = \S+; where rows are inputs write numpy\.swapaxes\(matrix"),
     (lambda: ss.plot.sequence_matrix(MATRIX, channels=1.0), TypeError, r"a whole number or a list of them, got 1\.0"),
+    (lambda: ss.plot.sequence_matrix(MATRIX, channels=[[0], [1, 2]]), TypeError, r"or a list of them, got \[\[0\], "),
     (lambda: ss.plot.sequence_matrix(MATRIX, channels=[]), TypeError, r"a whole number or a list of them, got \[\]"),
     (lambda: ss.plot.sequence_matrix(MATRIX, channels=[0, 4]), ValueError, r"between 0 and 3, as .* got \[0, 4\]"),
     (lambda: ss.plot.sequence_matrix(MATRIX, channels=-1), ValueError, r"channels must lie between 0 and 3, .* got -1"),

@@ -3,9 +3,10 @@
     x_k = α x_{k−1} + β v_{k−1} + γ v_k        v_k = B_k u_k        y_k = C_k x_k + D u_k
 
 α, β, γ are functions of Δ_k A (`discretize.py`); nothing of size (L, d, n) is ever in memory. A *unit* is one row of
-the batch and as many channels as a vector has lanes. Signals are cut into tiles of ``span`` samples; a tile is run
-state by state, so that A and x stay in registers. Loops over states are inside of the functions that take arrays: to
-call one takes 20 counts of references, which two threads wait for each other with (0.5 ns a number became 0.28).
+the batch and as many channels as a vector has lanes; where channels are few, one channel with its states in the lanes,
+and y is summed over them in the end. Signals are cut into tiles of ``span`` samples; a tile is run state by state, so
+that A and x stay in registers. Loops over states are inside of the functions that take arrays: to call one takes 20
+counts of references, which two threads wait for each other with (0.5 ns a number became 0.28).
 """
 
 from __future__ import annotations

@@ -112,7 +112,10 @@ def _as_channels(channels: Any, d: int) -> Array:
     """Numbers of channels, (k,)."""
     if channels is None:
         return np.arange(d)
-    chosen = np.atleast_1d(np.asarray(channels))
+    try:
+        chosen = np.atleast_1d(np.asarray(channels))
+    except ValueError:  # rows of several lengths
+        chosen = np.empty((0, 0))
     if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or not chosen.size:
         raise TypeError(f"channels must be a whole number or a list of them, got {channels!r}")
     if chosen.min() < 0 or chosen.max() >= d:
