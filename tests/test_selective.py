@@ -195,7 +195,7 @@ def test_groups_are_channels_that_share():
     np.testing.assert_array_equal(ss.selective_scan(u, delta, a, b, c, d, groups=4), np.concatenate(want, axis=1))
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 2), (4, 0, 2), (4, 3, 0)])
+@pytest.mark.parametrize("shape", [(0, 3, 2), (4, 0, 2), (4, 3, 0), (0, 1, 16), (4, 1, 0), (0, 2, 8)])
 def test_nothing_is_a_size_too(shape):
     length, d, n = shape
     u, a, b = np.ones((length, d)), -np.ones((d, n)), np.ones((1, n))
@@ -206,6 +206,16 @@ def test_nothing_is_a_size_too(shape):
         np.testing.assert_array_equal(y, 2 * u)
     if length == 0:
         np.testing.assert_array_equal(x, np.ones((d, n)))
+    for groups, method in itertools.product({1, d} - {0}, ("mamba", "zoh")):
+        levels = np.ones((1, groups, n))
+        y, pullback = ss.selective_scan_vjp(u, u, a, levels, levels, groups=groups, method=method)
+        assert pullback(y).A.shape == (d, n)
+
+
+def test_a_batch_of_none_has_gradients():
+    u = np.ones((0, 5, 1))
+    y, pullback = ss.selective_scan_vjp(u, u, -np.ones((1, 16)), np.ones((1, 16)), np.ones((1, 16)))
+    np.testing.assert_array_equal(pullback(y).A, np.zeros((1, 16)))
 
 
 # --------------------------------------------------------------- laws

@@ -112,17 +112,17 @@ def _together(inputs: Inputs, scan: Scan) -> tuple[Lanes, Array]:
     if not scan.lanes.own:
         return scan.lanes, scan.marks
     _, d, n, _ = inputs.sizes
+    rows, units, tiles = int(np.prod(inputs.batch, dtype=np.int64)), len(scan.lanes.valid), scan.marks.shape[1]
     lanes = as_lanes(inputs, scan.lanes.channels.shape[1], own=False)
-    numbers = scan.marks.reshape(-1, len(scan.lanes.valid), *scan.marks.shape[1:]).swapaxes(1, 2)
-    rows, tiles, units, _ = numbers.shape
-    size = scan.lanes.numbers(n, inputs.is_complex)
+    numbers = scan.marks.reshape(rows, units, *scan.marks.shape[1:]).swapaxes(1, 2)
+    numbers = numbers.reshape(rows * tiles, units, numbers.shape[-1])
     moved = [
         as_parts(from_parts(part, scan.lanes, d, n, inputs.is_complex), lanes, inputs.is_complex)
-        for part in np.split(numbers.reshape(rows * tiles, units, -1), [size], axis=-1)
-        if part.shape[-1]
+        for part in ([numbers] if isinstance(inputs.rule, Impulse) else np.split(numbers, 2, axis=-1))  # x, and v
     ]
-    table = np.concatenate(moved, axis=-1).reshape(rows, tiles, len(lanes.valid), -1).swapaxes(1, 2)
-    return lanes, np.ascontiguousarray(table.reshape(rows * len(lanes.valid), tiles, -1))
+    table = np.concatenate(moved, axis=-1)
+    table = table.reshape(rows, tiles, *table.shape[1:]).swapaxes(1, 2)
+    return lanes, np.ascontiguousarray(table.reshape(rows * len(lanes.valid), *table.shape[2:]))
 
 
 def _span(inputs: Inputs) -> int:

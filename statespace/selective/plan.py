@@ -37,10 +37,6 @@ class Lanes(NamedTuple):
         count, width = -(-k // self.beside), self.channels.shape[1]
         return np.minimum(np.arange(count)[:, None] * self.beside + np.arange(width) % self.beside, max(k - 1, 0))
 
-    def numbers(self, k: int, complex_: bool) -> int:
-        """Numbers of a unit that k states take."""
-        return self.states(k).size * (2 if complex_ else 1)
-
 
 def rule_number(rule: Rule) -> tuple[int, float]:
     """The number that the compiled rules have, and the weight."""
