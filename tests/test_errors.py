@@ -461,7 +461,7 @@ CASES = [
     (lambda: ss.simulate(DIGITAL, [1.0, np.inf], form="convolution"), V, r"needs a finite u: an FFT would spread inf"),
     (lambda: ss.simulate(DIGITAL_PAIRS, U * 1j, form="convolution"), V, r"conjugate pairs runs on real signals"),
     (lambda: ss.simulate(DIGITAL_PAIRS, np.ones(99) * 1j, form="chunked"), V, r"conjugate pairs runs on real signals"),
-    (lambda: ss.explain(TF, U), T, r"^explain needs a ContinuousSystem or DiscreteSystem first, got tuple"),
+    (lambda: ss.explain(TF, U), T, r"^explain needs a ContinuousSystem, DiscreteSystem or SelectiveSystem first, go"),
     (lambda: ss.Stream(SPRING), T, r"^Stream needs a DiscreteSystem; discretize first"),
     (lambda: ss.Stream(DIGITAL_MIMO, axis=0), V, r"Stream runs single-input single-output systems channel by channel"),
     (lambda: ss.Stream(DIGITAL, state=[1.0, 2.0, 3.0]), V, r"^state must have shape \(\.\.\., 2\), one number for"),

@@ -40,10 +40,10 @@ def control():
     del sys.modules["controller_to_c"]
 
 
-def printed(module, target, monkeypatch, capsys):
+def printed(module, target, monkeypatch, capsys, *sizes):
     """What main() says when its picture goes to target."""
     monkeypatch.setattr(sys, "argv", ["example", str(target)])
-    module.main()
+    module.main(*sizes)
     return capsys.readouterr().out
 
 

@@ -218,7 +218,7 @@ def test_rational_rules_on_stiff_matrices(fast, angle, method):
     assert a < 1e-9
     assert max(b, d) < np.finfo(float).eps * fast**2 / 4
     told = [figure(w) for w in caught]
-    assert max(a, b, d) < (10 * told[0] if told else 1e-9)
+    assert max(a, b, d) < (10 * told[0] if told else 1e-9)  # silent: a few 1e-10
     assert not told or told[0] < np.finfo(float).eps * fast**2  # with R from A, 1e4 times too dark
 
 

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from test_examples import ROOT, image_size, loaded
+from test_examples import ROOT, image_size, loaded, printed
 
 import statespace as ss
 
@@ -38,13 +38,6 @@ def clock():
 @pytest.fixture(scope="module")
 def trained(clock):
     return {seed: clock.train(clock.task(), seed=seed) for seed in (0, 1, 2)}
-
-
-def printed(module, target, monkeypatch, capsys, *sizes):
-    """What main() says when its picture goes to target."""
-    monkeypatch.setattr(sys, "argv", ["example", str(target)])
-    module.main(*sizes)
-    return capsys.readouterr().out
 
 
 # --------------------------------------------------------------- selective copying

@@ -95,15 +95,13 @@ def selective_lanes(
                     fetch(plan.places[g + 1, DELTA, 0] + begin * plan.steps[DELTA], plan.steps[DELTA], samples)
                     fetch(plan.places[g + 1, U, 0] + begin * plan.steps[U], plan.steps[U], samples)
                 y[:] = 0
-                if plan.beside == 1:
-                    feed_through(y, u, model.direct[plan.table[g]], samples, kinds)
                 if kinds.rule == IMPULSE:
                     _impulses(n, model, plan.table[g], x[g], dt, u, b, c, y, edges, many, samples, span, kinds)
                 else:
                     _held(n, model, plan.table[g], x[g], v[g], dt, u, b, c, y, edges, many, samples, span, kinds)
                 if plan.beside > 1:
                     _join(y, plan.beside, samples * len(kinds.told))
-                    feed_through(y, u, model.direct[plan.table[g]], samples, kinds)
+                feed_through(y, u, model.direct[plan.table[g]], samples, kinds)
                 if kinds.gated:
                     gather(z, 0, 1, plan.places[g, Z], begin * plan.steps[Z], plan.steps[Z], samples, single)
                     _gate(y, z, samples, kinds)

@@ -286,9 +286,9 @@ def as_reset(value: Any, length: int) -> Array:
     return reset
 
 
-def check_pairs(u: Array, direct: Array | None) -> None:
+def check_pairs(u: Array | None, direct: Array | None) -> None:
     """Raise where 2·Re(C x) + D u would not be real."""
-    if u.dtype.kind == "c":
+    if u is not None and u.dtype.kind == "c":
         raise ValueError(f"pairs=True gives 2·Re(C x) of real signals, got u of dtype {u.dtype}; run u.real and u.imag")
     if direct is not None and direct.dtype.kind == "c":
         raise ValueError(f"with pairs=True the output is real, and D must be, got dtype {direct.dtype}")

@@ -59,7 +59,7 @@ def as_lanes(inputs: Inputs, width: int, own: bool = True) -> Lanes:
     Of very few channels with many states each is a unit, its states side by side. Both need ``own``.
     """
     _, d, n, g = inputs.sizes
-    if own and 0 < d <= width // 4 and n % width == 0:  # a quarter of the work a channel
+    if own and 0 < d <= width // 4 and n % width == 0:  # one takes a quarter of the time of a vector of them
         channels = np.arange(d)[:, None].repeat(width, axis=1)
         return Lanes(channels, np.full(d, width), True, width)
     own = own and g > 1 and d // g < width // 2

@@ -106,8 +106,8 @@ class SelectiveSystem(FrozenArrays):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, read_only(_parameter(value, name, shape)))
-        if self.pairs and self.D is not None:
-            check_pairs(self.D.real, self.D)
+        if self.pairs:
+            check_pairs(None, self.D)
         object.__setattr__(self, "method", as_rule(self.method))
 
     @classmethod

@@ -70,7 +70,8 @@ def explain(
     if isinstance(system, SelectiveSystem):
         return explain_selective(system, u, {"t": t, "dt": dt, "fs": fs, "hold": hold, "form": form})
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
-        raise TypeError(f"explain needs a ContinuousSystem or DiscreteSystem first, got {type(system).__name__}")
+        got = type(system).__name__
+        raise TypeError(f"explain needs a ContinuousSystem, DiscreteSystem or SelectiveSystem first, got {got}")
     check_choice(form, FORMS, "form")
     signal = as_input(u, system)
     batch = broadcast_batch(system, signal, np.zeros(system.state_size))

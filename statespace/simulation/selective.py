@@ -27,12 +27,11 @@ def run_selective(system: SelectiveSystem, u: Any, x0: Any, options: dict[str, A
 def explain_selective(system: SelectiveSystem, u: Any, options: dict[str, Any]) -> Explanation:
     """What explain answers: there is one way."""
     _check_at_rest("explain", "u", options)
-    output = as_layer_input(system, u).dtype
-    parts = (system.A, system.B, system.C, system.B_projection, system.C_projection, system.D)
-    turns = any(part is not None and part.dtype.kind == "c" for part in parts)
-    state = np.result_type(output, np.complex64) if turns else output
+    nothing = as_layer_input(system, u)[..., :0, :]  # has the types of everything
+    y, state = selective_scan(nothing, system, return_state=True)
+    kind = (state[0] if isinstance(state, tuple) else state).dtype
     why = "its coefficients change from sample to sample, so there is no kernel"
-    return Explanation("recurrent", why, {}, None, state, output if system.pairs else state)
+    return Explanation("recurrent", why, {}, None, kind, y.dtype)
 
 
 def _check_at_rest(verb: str, taken: str, options: dict[str, Any]) -> None:
