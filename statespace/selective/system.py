@@ -129,12 +129,12 @@ class SelectiveSystem(FrozenArrays):
         sizes = _sizes(d, n, rank)
         chosen = _choices(selective)
         rng = np.random.default_rng(seed)
-        steps = np.maximum(np.exp(rng.uniform(np.log(1e-3), np.log(1e-1), d)), 1e-4)
-        up, down = _uniform(rng, (d, sizes)), _uniform(rng, (sizes, d))
-        of_b, of_c = _uniform(rng, (n, d)), _uniform(rng, (n, d))
+        bias = initial_bias(rng, d)
+        up, down = uniform(rng, (d, sizes)), uniform(rng, (sizes, d))
+        of_b, of_c = uniform(rng, (n, d)), uniform(rng, (n, d))
         return cls(
             A=np.tile(-np.arange(1.0, n + 1), (d, 1)),
-            delta_bias=steps + np.log(-np.expm1(-steps)),  # softplus⁻¹
+            delta_bias=bias,
             B=None if "B" in chosen else np.ones(n),
             C=None if "C" in chosen else np.ones(n),
             B_projection=of_b if "B" in chosen else None,
@@ -205,10 +205,14 @@ def _check_one_of(constant: Any, projection: Any, name: str) -> None:
 def _sizes(d: Any, n: Any, rank: Any) -> int:
     """The rank, checked with the sizes; a sixteenth of the channels when omitted."""
     rank = -(-d // 16) if rank is None and isinstance(d, (int, np.integer)) else rank
-    for name, value in (("d", d), ("n", n), ("rank", rank)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be a whole number, 1 or more, got {shorten(value)}")
-    return int(rank)
+    return [as_size(value, name) for name, value in (("d", d), ("n", n), ("rank", rank))][-1]
+
+
+def as_size(value: Any, name: str) -> int:
+    """A whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or more, got {shorten(value)}")
+    return int(value)
 
 
 def _choices(selective: Any) -> frozenset[str]:
@@ -217,9 +221,16 @@ def _choices(selective: Any) -> frozenset[str]:
     return frozenset(selective)
 
 
-def _uniform(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+def uniform(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    """A projection (outputs, inputs), uniform within one over the root of its inputs."""
     bound = shape[1] ** -0.5
     return rng.uniform(-bound, bound, shape)
+
+
+def initial_bias(rng: np.random.Generator, d: int) -> Array:
+    """What the softplus makes steps of that are log-uniform in [1e-3, 1e-1]."""
+    steps = np.maximum(np.exp(rng.uniform(np.log(1e-3), np.log(1e-1), d)), 1e-4)
+    return steps + np.log(-np.expm1(-steps))
 
 
 # --------------------------------------------------------------- what it makes of a signal

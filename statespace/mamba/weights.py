@@ -1,0 +1,69 @@
+"""Weights: real numbers that are checked once, and never copied where nobody can write to them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from statespace.arrays import Array, FrozenArrays, as_signal, frozen, refuse_nonfinite
+
+
+def as_weight(value: Any, name: str, shape: tuple[int | None, ...]) -> Array:
+    """A read-only array of real, finite numbers of a shape, None standing for any size from 1 on."""
+    array = as_signal(value, name)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{name} must be real, got dtype {array.dtype}")
+    fits = array.ndim == len(shape) and all(
+        size > 0 if want is None else size == want for want, size in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        comma = "," if len(shape) == 1 else ""
+        raise ValueError(f"{name} must have shape ({wanted}{comma}), got {name}.shape={array.shape}")
+    refuse_nonfinite(array, name)
+    return array if _is_fixed(array) else frozen(array)
+
+
+def _is_fixed(array: Any) -> bool:
+    """Whether nobody can write to an array, nor to what it is a view of."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return True  # its own memory, or a file that is mapped for reading
+
+
+def as_poles(a_log: Array) -> Array:
+    """A = −e^A_log, read-only."""
+    with np.errstate(over="ignore"):
+        a = -np.exp(a_log)
+    refuse_nonfinite(a, "A = -exp(A_log)")
+    a.setflags(write=False)
+    return a
+
+
+class Weights(FrozenArrays):
+    """A frozen dataclass of weights."""
+
+    def keep(self, name: str, shape: tuple[int | None, ...]) -> None:
+        """Check a field and make it read-only."""
+        value = getattr(self, name)
+        if value is not None:
+            object.__setattr__(self, name, as_weight(value, name, shape))
+
+    def arrays(self) -> list[Array]:
+        """The weights themselves."""
+        found = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return [value for value in found if isinstance(value, np.ndarray)]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the weights work: float32, or float64 where one of them is."""
+        return np.result_type(*self.arrays())
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers the weights are."""
+        return sum(array.size for array in self.arrays())
