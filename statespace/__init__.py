@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import statespace.hippo as hippo
+    import statespace.mamba as mamba
     import statespace.plot as plot
     import statespace.scipy_signal as scipy_signal
     import statespace.testing as testing
@@ -172,7 +173,7 @@ _HOME = {
     "warmup": "simulation",
 }
 
-__all__ = [*sorted(_HOME), "hippo", "plot", "scipy_signal", "testing"]
+__all__ = [*sorted(_HOME), "hippo", "mamba", "plot", "scipy_signal", "testing"]
 
 # What people from other libraries type, and what it is called here.
 _ELSEWHERE = {
@@ -259,7 +260,7 @@ if not TYPE_CHECKING:  # a typo stays an error for the type checker
             value = getattr(import_module(f"statespace.{_HOME[name]}"), name)
             globals()[name] = value
             return value
-        if name in ("hippo", "plot", "scipy_signal", "testing"):
+        if name in ("hippo", "mamba", "plot", "scipy_signal", "testing"):
             return import_module(f"statespace.{name}")
         hint = f"; here it is statespace.{_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
         if hint and _ELSEWHERE[name].startswith("system"):

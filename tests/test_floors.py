@@ -15,18 +15,20 @@ FLOOR = {
     "systems": 2, "scan": 2,
     "conversion": 3, "discretization": 3, "frequency": 3, "hippo": 3, "kernels": 3,
     "export": 4, "selective": 4,
-    "simulation": 5,
-    "plot": 6, "scipy_signal": 6, "testing": 6,
+    "simulation": 5, "mamba": 5,
+    "plot": 6, "scipy_signal": 6, "testing": 6, "__main__": 6,
     "__init__": 7,
 }  # fmt: skip
 
 # What a floor may import from outside beside the standard library and numpy; "inside" means in functions only.
 TOP_LEVEL = {"cpu": {"numba"}} | {f: {"scipy"} for f in ("conversion", "discretization", "frequency", "kernels")}
 TOP_LEVEL["testing"] = {"hypothesis"}
-INSIDE = {"hypothesis": 6, "scipy": 1, "control": 3, "matplotlib": 6}
+INSIDE = {"hypothesis": 6, "safetensors": 5, "tqdm": 5, "scipy": 1, "control": 3, "matplotlib": 6}
 ONLY = {"numba": {"cpu"}, "llvmlite": {"cpu"}, "cupy": {"gpu"}}
 STANDARD = {
     "__future__",
+    "abc",
+    "argparse",
     "collections",
     "contextlib",
     "ctypes",
@@ -38,8 +40,10 @@ STANDARD = {
     "itertools",
     "json",
     "math",
+    "mmap",
     "operator",
     "os",
+    "pathlib",
     "platform",
     "queue",
     "re",

@@ -74,6 +74,27 @@ def convolve_rows(
 
 
 @compiled
+def convolve_steps(
+    first: int, last: int, x: Array, begin: int, state: Array, taps: Array, bias: Array, y: Array, after: Array
+) -> None:  # fmt: skip
+    """One sample of `convolve_rows`, gated, x (rows, w) and y (rows, c), which leaves its last inputs in ``after``."""
+    k, channels = taps.shape
+    total = vectors_of(channels, y)
+    for r in range(first, last):
+        now = x[r, begin : begin + channels]
+        total[:channels] = bias
+        for j in range(k - 1):
+            _weigh(total, taps[j], state[r, j])
+        _weigh(total, taps[k - 1], now)
+        _gates(total)
+        y[r] = total[:channels]
+        for j in range(k - 2):
+            after[r, j] = state[r, j + 1]
+        if k > 1:
+            after[r, k - 2] = now
+
+
+@compiled
 def normalize_rows(
     first: int, last: int, x: Array, weight: Array, epsilon: float, groups: int, y: Array
 ) -> None:  # fmt: skip
@@ -112,11 +133,11 @@ def _multiply(y: Array, gate: Array) -> None:
 @compiled
 def selective_steps(
     first: int, last: int, u: Array, delta: Array, xz: Array, levels: Array, begin: int, a: Array, direct: Array,
-    bias: Array, x: Array, y: Array,
+    bias: Array, before: Array, x: Array, y: Array,
 ) -> None:  # fmt: skip
-    """Advance the states x (rows, n, d) of a Mamba-1 block by one sample, and write y (rows, d); a is (n, d).
+    """Advance the states of a Mamba-1 block by one sample, x from ``before`` (rows, n, d), and write y (rows, d).
 
-    B and C are levels[:, begin:begin + n] and the n columns after, the gate z the last d columns of xz.
+    a is (n, d), B and C are levels[:, begin:begin + n] and the n columns after, the gate z the last d columns of xz.
     """
     n, d = a.shape
     dt, gate, alpha, drive = vectors_of(d, y), vectors_of(d, y), vectors_of(d, y), vectors_of(d, y)
@@ -133,7 +154,7 @@ def selective_steps(
             y[r, c] = direct[c] * u[r, c]
         for i in range(n):
             _decays(alpha, dt, a[i])
-            _advance(x[r, i], alpha, drive, levels[r, begin + i], levels[r, begin + n + i], y[r])
+            _advance(before[r, i], x[r, i], alpha, drive, levels[r, begin + i], levels[r, begin + n + i], y[r])
         _multiply(y[r], gate)
 
 
@@ -147,7 +168,7 @@ def _decays(alpha: Array, dt: Array, a: Array) -> None:
 
 
 @compiled
-def _advance(x: Array, alpha: Array, drive: Array, b: float, c: float, y: Array) -> None:
+def _advance(before: Array, x: Array, alpha: Array, drive: Array, b: float, c: float, y: Array) -> None:
     for i in range(x.size):
-        x[i] = alpha[i] * x[i] + drive[i] * b
+        x[i] = alpha[i] * before[i] + drive[i] * b
         y[i] += c * x[i]

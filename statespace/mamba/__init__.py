@@ -2,6 +2,7 @@
 
 from statespace.mamba.block import BlockState
 from statespace.mamba.checkpoint import load, save
+from statespace.mamba.inspection import inspect
 from statespace.mamba.layers import causal_convolution, rms_norm
 from statespace.mamba.mamba1 import MambaBlock
 from statespace.mamba.mamba2 import Mamba2Block
@@ -14,6 +15,7 @@ __all__ = [
     "Mamba2Block",
     "MambaBlock",
     "causal_convolution",
+    "inspect",
     "load",
     "rms_norm",
     "save",

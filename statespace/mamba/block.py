@@ -123,7 +123,7 @@ def as_block_state(block: Block, state: Any, batch: tuple[int, ...], kind: np.dt
     """A state with the batch axes of a signal."""
     if state is not None and not (isinstance(state, (tuple, list)) and len(state) == 2):
         raise TypeError(
-            f"state must be a BlockState, the pair (conv, ssm) that an earlier call returned, got {type(state).__name__}"
+            f"state must be a BlockState, the pair (conv, ssm) of an earlier call, got {type(state).__name__}"
         )
     parts = (None, None) if state is None else state
     names = ("state.conv", "state.ssm")

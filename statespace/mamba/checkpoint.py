@@ -114,7 +114,7 @@ def _model(a: Architecture, arrays: dict[str, Array], norm_groups: int | None) -
 
 
 def _layer(a: Architecture, i: int, parts: list[Part], arrays: dict[str, Array], norm_groups: int | None) -> Layer:
-    found = {part.field: arrays[tensor_name(i, part)] for part in parts}
+    found: dict[str, Any] = {part.field: arrays[tensor_name(i, part)] for part in parts}
     found["conv1d"] = found["conv1d"][:, 0]
     try:
         norm = arrays[tensor_name(i, PRE_NORM)]
@@ -122,8 +122,8 @@ def _layer(a: Architecture, i: int, parts: list[Part], arrays: dict[str, Array],
             return Layer(norm, MambaBlock(**found))
         if a.wide_d:
             found["D"] = found["D"].reshape(a.n_heads, -1)
-        options = {"n_groups": a.n_groups, "dt_limit": a.dt_limit, "epsilon": a.epsilon, "norm_groups": norm_groups}
-        return Layer(norm, Mamba2Block(**found, **options, norm_before_gate=a.norm_before_gate))
+        found |= {"n_groups": a.n_groups, "dt_limit": a.dt_limit, "norm_groups": norm_groups}
+        return Layer(norm, Mamba2Block(**found, epsilon=a.epsilon, norm_before_gate=a.norm_before_gate))
     except ValueError as error:
         raise ValueError(f"layer {i}: {error}") from None
 

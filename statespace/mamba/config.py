@@ -1,4 +1,4 @@
-"""config.json: what kind of model a folder holds, and how large it is. Two dialects, transformers' and state-spaces'."""
+"""config.json: what kind of model a folder holds, and how large it is; in the words of transformers or state-spaces."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def architecture_of(config: dict[str, Any]) -> Architecture:
 def _of_transformers(fields: _Fields, kind: str) -> Architecture:
     fields.only("hidden_act", ("silu", "swish"), "silu")
     d_model = fields.size("hidden_size")
-    common = {
+    common: dict[str, Any] = {
         "kind": kind, "d_model": d_model, "n_vocabulary": fields.size("vocab_size"),
         "n_layers": fields.size("num_hidden_layers"), "d_conv": fields.size("conv_kernel", 4),
         "epsilon": fields.number("layer_norm_epsilon", 1e-5), "tied": fields.flag("tie_word_embeddings", None),
@@ -95,7 +95,7 @@ def _of_state_spaces(fields: _Fields) -> Architecture:
     kind = {"Mamba1": "mamba", "Mamba2": "mamba2"}[ssm.get("layer", "Mamba1")]
     d_model, multiple = fields.size("d_model"), fields.size("pad_vocab_size_multiple", 8)
     d_inner = ssm.size("expand", 2) * d_model
-    common = {
+    common: dict[str, Any] = {
         "kind": kind, "d_model": d_model, "n_vocabulary": -(-fields.size("vocab_size") // multiple) * multiple,
         "n_layers": fields.size("n_layer"), "d_conv": ssm.size("d_conv", 4), "epsilon": 1e-5,
         "tied": fields.flag("tie_embeddings", None), "eos": fields.tokens("eos_token_id"), "d_inner": d_inner,

@@ -73,8 +73,8 @@ def _biases(model: LanguageModel) -> dict[str, bool]:
     }
     if len(found) > 1 or len({pair[:2] for pair in found if pair[0] != pair[1]}):
         raise ValueError(
-            "transformers has biases of in_proj and out_proj in every layer or in none, and so of conv1d; got (in_bias, "
-            f"out_bias, conv_bias) present as {sorted(found)}"
+            "transformers has biases of in_proj and out_proj in every layer or in none, and so of conv1d; got layers "
+            f"that have (in_bias, out_bias, conv_bias) as {sorted(found)}"
         )
     (inside, _, conv), *_ = found
     return {"use_bias": inside, "use_conv_bias": conv}

@@ -28,7 +28,7 @@ def taps_of(weight: Array, bias: Array | None) -> tuple[Array, Array]:
 
 
 def linear(u: Array, weight: Array, bias: Array | None) -> Array:
-    """u Wᵀ + bias over the last axis, all rows in one product; W as it lies."""
+    """Return u Wᵀ + bias over the last axis, all rows in one product; W as it lies."""
     y = u.reshape(-1, u.shape[-1]) @ weight.T
     if bias is not None:
         y += bias
@@ -36,7 +36,7 @@ def linear(u: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def normalized(x: Array, weight: Array, epsilon: float, groups: int = 1) -> Array:
-    """w x/√(mean x² + ε), the mean over each of so many groups of channels."""
+    """Return w x/√(mean x² + ε), the mean over each of so many groups of channels."""
     from statespace.cpu.blocks import normalize_rows
 
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
@@ -72,6 +72,15 @@ def convolved(
     in_turn(task, rows * -(-length // _SPAN))
     recent = x[:, max(length - k + 1, 0) :, begin : begin + channels]
     return y, np.concatenate([state[:, min(length, k - 1) :], recent], axis=1)
+
+
+def convolved_step(x: Array, begin: int, taps: Array, bias: Array, state: Array) -> tuple[Array, Array]:
+    """One sample, gated: x (rows, w)."""
+    from statespace.cpu.blocks import convolve_steps
+
+    y, after = np.empty((len(x), taps.shape[1]), x.dtype), np.empty(state.shape, x.dtype)
+    in_turn(lambda first, last: convolve_steps(first, last, x, begin, state, taps, bias, y, after), len(x))
+    return y, after
 
 
 # --------------------------------------------------------------- on their own

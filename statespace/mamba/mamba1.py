@@ -10,7 +10,7 @@ import numpy as np
 
 from statespace.arrays import Array
 from statespace.mamba.block import Block, BlockState
-from statespace.mamba.layers import convolved, in_turn, linear, taps_of
+from statespace.mamba.layers import convolved, convolved_step, in_turn, linear, taps_of
 from statespace.mamba.weights import as_poles
 from statespace.selective import selective_scan
 from statespace.selective.system import as_size, initial_bias, uniform
@@ -159,10 +159,13 @@ class MambaBlock(Block):
     def run(self, u: Array, state: BlockState) -> tuple[Array, BlockState]:
         """Checked rows, (rows, L, d_model), from a state of as many rows."""
         d, r, n = self.d_inner, self.dt_rank, self.d_state
-        xz, x, levels, delta, conv = self._projected(u, state.conv)
+        taps, bias, *_ = self._loops(u.dtype)
+        xz = linear(u, self.in_proj, self.in_bias)
+        x, conv = convolved(xz, 0, taps, bias, state.conv)
+        levels = linear(x, self.x_proj, None)
         y, ssm = selective_scan(
-            x, delta, self.A, levels[..., r : r + n], levels[..., r + n :], self.D, z=xz[..., d:],
-            delta_bias=self.dt_bias, delta_softplus=True, x0=state.ssm, return_state=True,
+            x, linear(levels[..., :r], self.dt_proj, None), self.A, levels[..., r : r + n], levels[..., r + n :],
+            self.D, z=xz[..., d:], delta_bias=self.dt_bias, delta_softplus=True, x0=state.ssm, return_state=True,
         )  # fmt: skip
         return linear(y, self.out_proj, self.out_bias), BlockState(conv, ssm)
 
@@ -170,29 +173,26 @@ class MambaBlock(Block):
         """One sample of checked rows, (rows, d_model)."""
         from statespace.cpu.blocks import selective_steps
 
-        xz, x, levels, delta, conv = self._projected(u[:, None], state.conv)
-        parts = x[:, 0], delta[:, 0], xz[:, 0], levels[:, 0]
-        a, direct, bias = (w.astype(u.dtype, copy=False) for w in (self._poles, self.D, self.dt_bias))
-        ssm = np.array(state.ssm.swapaxes(1, 2), order="C")  # (rows, n, d), so that channels are neighbours
-        y = np.empty(parts[0].shape, u.dtype)
+        r = self.dt_rank
+        taps, bias, a, direct, shift = self._loops(u.dtype)
+        xz = linear(u, self.in_proj, self.in_bias)
+        x, conv = convolved_step(xz, 0, taps, bias, state.conv)
+        levels = linear(x, self.x_proj, None)
+        delta = linear(levels[:, :r], self.dt_proj, None)
+        before = np.ascontiguousarray(state.ssm.swapaxes(1, 2))  # (rows, n, d): channels are neighbours
+        ssm, y = np.empty(before.shape, u.dtype), np.empty(x.shape, u.dtype)
 
         def task(first: int, last: int) -> None:
-            selective_steps(first, last, *parts, self.dt_rank, a, direct, bias, ssm, y)
+            selective_steps(first, last, x, delta, xz, levels, r, a, direct, shift, before, ssm, y)
 
         in_turn(task, len(u))
         return linear(y, self.out_proj, self.out_bias), BlockState(conv, ssm.swapaxes(1, 2))
 
-    def _projected(self, u: Array, before: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """x and z, x after its convolution, levels (r, B, C), Δ before its bias, and the last inputs."""
-        xz = linear(u, self.in_proj, self.in_bias)
-        x, conv = convolved(xz, 0, *(w.astype(u.dtype, copy=False) for w in self._taps), before)
-        levels = linear(x, self.x_proj, None)
-        return xz, x, levels, linear(levels[..., : self.dt_rank], self.dt_proj, None), conv
+    def _loops(self, kind: np.dtype[Any]) -> list[Array]:
+        """What the loops take, in one precision."""
+        return [array.astype(kind, copy=False) for array in self._tables]
 
     @cached_property
-    def _taps(self) -> tuple[Array, Array]:
-        return taps_of(self.conv1d, self.conv_bias)
-
-    @cached_property
-    def _poles(self) -> Array:
-        return np.ascontiguousarray(self.A.T)
+    def _tables(self) -> tuple[Array, ...]:
+        """Taps and bias of the convolution; A, D and the bias of Δ of the scan, channels last."""
+        return *taps_of(self.conv1d, self.conv_bias), np.ascontiguousarray(self.A.T), self.D, self.dt_bias

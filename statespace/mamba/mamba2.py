@@ -10,7 +10,7 @@ import numpy as np
 
 from statespace.arrays import Array, shorten
 from statespace.mamba.block import Block, BlockState
-from statespace.mamba.layers import convolved, gated, linear, normalized, taps_of
+from statespace.mamba.layers import convolved, convolved_step, gated, linear, normalized, taps_of
 from statespace.mamba.weights import as_poles
 from statespace.selective import ssd
 from statespace.selective.system import as_size, initial_bias, uniform
@@ -18,7 +18,7 @@ from statespace.selective.system import as_size, initial_bias, uniform
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mamba2Block(Block):
-    """The block of Mamba-2: one projection for everything, a short convolution, heads with one decay each, a gated norm.
+    """The block of Mamba-2: one projection for everything, a short convolution, heads of one decay, a gated norm.
 
         z, xBC, Δ = W_in u        x, B, C ← silu(conv(xBC))        Δ ← clip(softplus(Δ + b_Δ), dt_limit)
         y = norm(ssd(x, Δ, A, B, C, D)·silu(z))        output W_out y
@@ -146,7 +146,7 @@ class Mamba2Block(Block):
         if rest or not h:
             raise ValueError(f"head_dim must divide expand·d_model = {d}, got head_dim={head_dim}")
         rng = np.random.default_rng(seed)
-        drawn = {
+        drawn: dict[str, Any] = {
             "in_proj": uniform(rng, (2 * d + 2 * g * n + h, m)), "conv1d": uniform(rng, (d + 2 * g * n, k)),
             "dt_bias": initial_bias(rng, h), "A_log": np.log(rng.uniform(1, 16, h)), "D": np.ones(h),
             "out_proj": uniform(rng, (m, d)), "norm": np.ones(d), "conv_bias": uniform(rng, (d + 2 * g * n, k))[:, 0],
@@ -191,14 +191,13 @@ class Mamba2Block(Block):
 
     def run(self, u: Array, state: BlockState) -> tuple[Array, BlockState]:
         """Checked rows, (rows, L, d_model), from a state of as many rows."""
-        rows, x, delta, b, c, conv = self._projected(u, state.conv)
+        rows, x, delta, b, c, conv = self._projected(u, state.conv, convolved)
         y, ssm = ssd(x, delta, self.A, b, c, self.D, x0=state.ssm, return_state=True)
         return self._joined(y, rows), BlockState(conv, ssm.astype(u.dtype, copy=False))
 
     def advance(self, u: Array, state: BlockState) -> tuple[Array, BlockState]:
         """One sample of checked rows, (rows, d_model)."""
-        rows, *parts, conv = self._projected(u[:, None], state.conv)
-        x, delta, b, c = (part[:, 0] for part in parts)
+        rows, x, delta, b, c, conv = self._projected(u, state.conv, convolved_step)
         # S ← e^{ΔA} S + Δ x Bᵀ        y = S C + D x, with an axis of groups, then of the heads of a group
         h, p, n = self.state_shapes[1]
         split = (len(u), self.n_groups, h // self.n_groups)
@@ -207,20 +206,20 @@ class Mamba2Block(Block):
         ssm += (delta[..., None] * x).reshape(*split, p, 1) * b[:, :, None, None]
         y = (ssm @ c[:, :, None, :, None]).reshape(x.shape)
         y += self.D.astype(u.dtype, copy=False).reshape(h, -1) * x
-        return self._joined(y[:, None], rows)[:, 0], BlockState(conv, ssm.reshape(len(u), h, p, n))
+        return self._joined(y, rows), BlockState(conv, ssm.reshape(len(u), h, p, n))
 
-    def _projected(self, u: Array, before: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
+    def _projected(self, u: Array, before: Array, convolve: Any) -> tuple[Array, Array, Array, Array, Array, Array]:
         """What in_proj made of u, x by heads, Δ, B and C by groups, and the last inputs."""
         d, g, (h, p, n) = self.d_inner, self.n_groups, self.state_shapes[1]
         rows = linear(u, self.in_proj, self.in_bias)
-        xbc, conv = convolved(rows, d, *(w.astype(u.dtype, copy=False) for w in self._taps), before)
+        xbc, conv = convolve(rows, d, *(w.astype(u.dtype, copy=False) for w in self._taps), before)
         delta = np.logaddexp(0, rows[..., -h:] + self.dt_bias).clip(*self.dt_limit)
-        b, c = (xbc[..., d + i * g * n : d + (i + 1) * g * n].reshape(*u.shape[:2], g, n) for i in (0, 1))
-        return rows, xbc[..., :d].reshape(*u.shape[:2], h, p), delta.astype(u.dtype, copy=False), b, c, conv
+        b, c = (xbc[..., d + i * g * n : d + (i + 1) * g * n].reshape(*u.shape[:-1], g, n) for i in (0, 1))
+        return rows, xbc[..., :d].reshape(*u.shape[:-1], h, p), delta.astype(u.dtype, copy=False), b, c, conv
 
     def _joined(self, y: Array, rows: Array) -> Array:
         """Heads side by side, gated and normalized, and projected down; z are the first columns of rows."""
-        y = y.reshape(*y.shape[:2], self.d_inner)
+        y = y.reshape(*rows.shape[:-1], self.d_inner)
         if self.norm is None:
             y = gated(y, rows, 0)
         elif self.norm_before_gate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -190,17 +190,20 @@ class LanguageModel(Weights):
         """
         tokens = self._as_series(ids)
         batch, width = tokens.shape[:-1], self.d_model if hidden else self.n_vocabulary
-        rows, flat = _as_rows(tokens, 1), self._as_rows(state, batch, self.dtype)
+        rows = _as_rows(tokens, 1)
         answer = np.empty((*rows.shape, width), self.dtype)
-        for part, h, flat in self._pieces(rows, flat):
+
+        def take(part: slice, h: Array) -> None:
             if hidden:
                 answer[:, part] = h
             elif len(rows) == 1:  # there is room for them only once
                 np.matmul(h[0], self._head.T, out=answer[0, part])
             else:
                 answer[:, part] = linear(h, self._head, None)
+
+        after = self._run(rows, self._as_rows(state, batch, self.dtype), take)
         answer = answer.reshape(*tokens.shape, width)
-        return (answer, _shaped(flat, batch)) if return_state else answer
+        return (answer, _shaped(after, batch)) if return_state else answer
 
     def prefill(self, ids: Any, state: Any = None) -> tuple[Array, States]:
         """Read tokens; the logits after the last one, and the state to go on from. Memory does not grow with L.
@@ -221,9 +224,13 @@ class LanguageModel(Weights):
         if tokens.shape[-1] == 0:
             raise ValueError("ids must hold a token at least: nothing comes after no token; got none")
         batch = tokens.shape[:-1]
-        for _, h, flat in self._pieces(_as_rows(tokens, 1), self._as_rows(state, batch, self.dtype)):
-            last = h[:, -1]
-        return linear(last, self._head, None).reshape(*batch, -1), _shaped(flat, batch)
+        last = np.empty((math.prod(batch), self.d_model), self.dtype)
+
+        def take(part: slice, h: Array) -> None:
+            last[:] = h[:, -1]
+
+        after = self._run(_as_rows(tokens, 1), self._as_rows(state, batch, self.dtype), take)
+        return linear(last, self._head, None).reshape(*batch, self.n_vocabulary), _shaped(after, batch)
 
     def step(self, ids: Any, state: Any = None) -> tuple[Array, States]:
         """Advance by one token.
@@ -244,7 +251,7 @@ class LanguageModel(Weights):
         tokens = as_ids(ids, self.n_vocabulary, "ids")
         rows = self._as_rows(state, tokens.shape, self.dtype)
         h, after = self._through(self.embedding[tokens.reshape(-1)], rows, "advance")
-        return linear(h, self._head, None).reshape(*tokens.shape, -1), _shaped(after, tokens.shape)
+        return linear(h, self._head, None).reshape(*tokens.shape, self.n_vocabulary), _shaped(after, tokens.shape)
 
     def backbone(self, h: Any, state: Any = None, *, return_state: bool = False) -> Any:
         """Run signals in the place of embedded tokens through the layers and the last normalization.
@@ -267,11 +274,13 @@ class LanguageModel(Weights):
             raise ValueError(f"h must have shape (..., L, {self.d_model}), as the model has it, got {signal.shape}")
         kind = np.result_type(signal, self.dtype)
         batch, rows = signal.shape[:-2], _as_rows(signal, 2)
-        flat, answer = self._as_rows(state, batch, kind), np.empty(rows.shape, signal.dtype)
-        for part, y, flat in self._pieces(rows, flat):
+        answer = np.empty(rows.shape, signal.dtype)
+
+        def take(part: slice, y: Array) -> None:
             answer[:, part] = y
-        answer = answer.reshape(signal.shape)
-        return (answer, _shaped(flat, batch)) if return_state else answer
+
+        after = self._run(rows, self._as_rows(state, batch, kind), take)
+        return (answer.reshape(signal.shape), _shaped(after, batch)) if return_state else answer.reshape(signal.shape)
 
     def generate(
         self, prompt_ids: Any, max_new_tokens: int = 100, temperature: float = 0.0, top_k: int | None = None,
@@ -307,18 +316,19 @@ class LanguageModel(Weights):
 
     # ----------------------------------------------------------- rows, in pieces of time
 
-    def _pieces(self, rows: Array, state: States) -> Iterator[tuple[slice, Array, States]]:
-        """Ids (rows, L) or signals (rows, L, d) through the stack: which samples, their features, the state after."""
+    def _run(self, rows: Array, state: States, take: Callable[[slice, Array], None]) -> States:
+        """Ids (rows, L) or signals (rows, L, d) through the stack; take(samples, features) is told of every piece."""
         length = rows.shape[1]
         span = max(_TOKENS // max(len(rows), 1), 1)
         for start in range(0, max(length, 1), span):
             part = slice(start, min(start + span, length))
             piece = rows[:, part]
             h, state = self._through(self.embedding[piece] if piece.ndim == 2 else piece, state, "run")
-            yield part, h, state
+            take(part, h)
+        return state
 
     def _through(self, h: Array, state: States, verb: str) -> tuple[Array, States]:
-        """h ← h + mixer(norm(h)) for each layer, and the last normalization."""
+        """Add mixer(norm(h)) of each layer to h, and normalize."""
         after = []
         h = h.astype(np.result_type(h.dtype, self.dtype))  # a copy: what is added to it is ours
         for layer, before in zip(self.layers, state, strict=True):

@@ -31,6 +31,12 @@ def tensor_name(i: int, part: Part) -> str:
     return f"backbone.layers.{i}.{part.name}"
 
 
+def layer_of(name: str) -> int | None:
+    """The layer that a tensor belongs to."""
+    parts = name.split(".")
+    return int(parts[2]) if name.startswith("backbone.layers.") and parts[2].isdecimal() else None
+
+
 def parts_of(a: Architecture) -> list[Part]:
     """The tensors of a mixer."""
     m, d = a.d_model, a.d_inner

@@ -53,8 +53,8 @@ def _what_is_there(folder: Path) -> str:
     pickled = [name for name in names if name.startswith("pytorch_model") or name.endswith((".bin", ".pt", ".pth"))]
     if pickled:
         return (
-            f"{folder} has {pickled[0]}, a pickle, which can run any code and is never opened; convert it where PyTorch "
-            "is installed: from transformers import AutoModelForCausalLM; "
+            f"{folder} has {pickled[0]}, a pickle, which can run any code and is never opened; convert it where "
+            "PyTorch is installed: from transformers import AutoModelForCausalLM; "
             "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)"
         )
     other = [name for name in names if name.endswith(".safetensors")]
