@@ -18,7 +18,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("quick")
 
-PEERS = ("control", "mpmath")
+PEERS = ("control", "mpmath", "torch", "transformers")
 
 
 def pytest_configure(config):
