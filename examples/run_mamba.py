@@ -128,7 +128,7 @@ def main() -> None:
         return
     for kind in ("mamba", "mamba2"):
         with tempfile.TemporaryDirectory() as folder:
-            more = {} if kind == "mamba" else {"d_state": 32, "head_dim": 16, "n_groups": 2}
+            more: dict[str, Any] = {} if kind == "mamba" else {"d_state": 32, "head_dim": 16, "n_groups": 2}
             ss.mamba.save(ss.mamba.LanguageModel.initial(**MADE, kind=kind, **more), folder)
             run(folder, None)
         print()

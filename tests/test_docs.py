@@ -17,17 +17,18 @@ from statespace.testing import strategies
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-MODULES = ("hippo", "plot", "scipy_signal", "testing")
+MODULES = ("hippo", "mamba", "plot", "scipy_signal", "testing")
 OBJECTS = {name: getattr(ss, name) for name in ss.__all__ if name not in MODULES}
 PLOTS = {f"plot.{name}": getattr(ss.plot, name) for name in ss.plot.__all__}
 DOOR = {f"scipy_signal.{name}": getattr(ss.scipy_signal, name) for name in ss.scipy_signal.__all__}
 HIPPO = {f"hippo.{name}": getattr(ss.hippo, name) for name in ss.hippo.__all__}
+MAMBA = {f"mamba.{name}": getattr(ss.mamba, name) for name in ss.mamba.__all__}
 KIT = {f"testing.{name}": getattr(ss.testing, name) for name in ss.testing.__all__ if name != "strategies"}
 DRAWN = {f"testing.strategies.{name}": getattr(strategies, name) for name in strategies.__all__}
 LISTED = {**OBJECTS, **PLOTS}  # with a section each in api.md
 # With one section for all.
-TOGETHER = {"hippo": HIPPO, "scipy_signal": DOOR, "testing": KIT, "testing.strategies": DRAWN}
-PUBLIC = {**LISTED, **HIPPO, **DOOR, **KIT, **DRAWN}
+TOGETHER = {"hippo": HIPPO, "mamba": MAMBA, "scipy_signal": DOOR, "testing": KIT, "testing.strategies": DRAWN}
+PUBLIC = {**LISTED, **HIPPO, **MAMBA, **DOOR, **KIT, **DRAWN}
 FUNCTIONS = [name for name, value in PUBLIC.items() if inspect.isfunction(value)]
 CLASSES = [name for name, value in PUBLIC.items() if inspect.isclass(value)]
 

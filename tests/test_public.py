@@ -87,7 +87,7 @@ def test_type_checkers_see_the_same_names():
 
 MODULES = (
     *("simulation", "conversion", "discretization", "systems", "frequency", "plot", "scan", "structure", "cpu"),
-    *("scipy_signal", "kernels", "hippo", "testing", "selective"),
+    *("scipy_signal", "kernels", "hippo", "mamba", "testing", "selective"),
 )
 
 
@@ -95,7 +95,7 @@ MODULES = (
 def test_no_module_replaces_a_verb(order):
     """Whatever is imported first, every public verb is callable."""
     lines = "; ".join(f"import statespace.{name}" for name in order)
-    verbs = [name for name in ss.__all__ if name not in ("hippo", "plot", "scipy_signal", "testing")]
+    verbs = [name for name in ss.__all__ if name not in ("hippo", "mamba", "plot", "scipy_signal", "testing")]
     check = f"assert all(callable(getattr(ss, name)) for name in {verbs})"
     python(f"{lines}; import statespace as ss; {check}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,15 @@ def load(folder: Any, *, dtype: Any = "float32", norm_groups: int | None = None)
         No such folder (a name of a hub, perhaps), or a file that is missing in it.
     ModuleNotFoundError
         Without the package safetensors (the extra `mamba`).
+    TypeError
+        What is no path.
     ValueError
         A config that is damaged or names another architecture; files that are cut off; tensors that are missing, too
         many or of another shape; weights that are not finite. Pickles (pytorch_model.bin) are never opened.
 
     References
     ----------
-    The safetensors format: an index in JSON, then the numbers.
+    The safetensors format: the length of a JSON header in eight bytes, the header, then the numbers.
 
     Examples
     --------
@@ -88,9 +91,16 @@ def load(folder: Any, *, dtype: Any = "float32", norm_groups: int | None = None)
         raise ValueError(f"{path}: {error}") from None
 
 
+def as_folder(value: Any) -> Path:
+    """A path."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise TypeError(f"folder must be a path, got {shorten(value)}")
+    return Path(os.fspath(value))
+
+
 def open_folder(folder: Any) -> tuple[Path, Architecture, dict[str, Tensor]]:
     """What a folder holds, checked, but for the numbers themselves, which are not read."""
-    path = Path(folder)
+    path = as_folder(folder)
     if not path.is_dir():
         raise FileNotFoundError(
             f"there is no folder {shorten(str(folder))}; nothing is downloaded: get it from where it is first, "
@@ -155,10 +165,14 @@ def save(model: LanguageModel, folder: Any) -> None:
     ModuleNotFoundError
         Without the package safetensors (the extra `mamba`).
     TypeError
-        What is no LanguageModel.
+        What is no LanguageModel, or no path.
     ValueError
         A model that transformers has no words for: blocks that differ, channels inside that are no multiple of those
         outside, of Mamba-2 a norm before the gate, none, or over other groups, or D of every channel.
+
+    References
+    ----------
+    The safetensors format: the length of a JSON header in eight bytes, the header, then the numbers.
 
     Examples
     --------
@@ -175,8 +189,7 @@ def save(model: LanguageModel, folder: Any) -> None:
         from safetensors.numpy import save_file
     except ImportError:
         raise ModuleNotFoundError(MISSING) from None
-    config, tensors = config_of(model), tensors_of(model)
-    path = Path(folder)
+    path, config, tensors = as_folder(folder), config_of(model), tensors_of(model)
     path.mkdir(parents=True, exist_ok=True)
     fresh = path / f"{SINGLE}.new"  # the old one may be mapped, by this model even
     save_file(tensors, fresh, metadata={"format": "pt"})

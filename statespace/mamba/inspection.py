@@ -28,6 +28,10 @@ def inspect(folder: Any) -> str:
     FileNotFoundError, ModuleNotFoundError, ValueError
         As `load` does, but for weights that are not finite, which it does not read.
 
+    References
+    ----------
+    The safetensors format: the length of a JSON header in eight bytes, the header, then the numbers.
+
     Examples
     --------
     >>> import tempfile, statespace as ss
