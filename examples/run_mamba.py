@@ -1,7 +1,7 @@
-"""A Mamba from a folder, on a CPU, without PyTorch: do all ways of running it agree, and what does it write?
+"""Do all ways of running a Mamba agree? From a folder, on a CPU, without PyTorch; and what it writes.
 
-    python examples/run_mamba.py                               a small checkpoint of random weights, made here
-    python examples/run_mamba.py FOLDER "Hey how are you doing?"    one of yours, as from hf download NAME --local-dir FOLDER
+    python examples/run_mamba.py                        a small checkpoint of random weights, made here
+    python examples/run_mamba.py FOLDER "How are you?"  one of yours, as from hf download NAME --local-dir FOLDER
 
 A model reads a prompt at once, in pieces, or token by token; a piece leaves a state, a few numbers a channel, and the
 next one goes on from there. The table says how far the logits of these ways lie apart, over the largest logit; where

@@ -1,4 +1,4 @@
-"""How fast is a Mamba of 130M parameters on this CPU? Against transformers; logits are compared before anything is timed.
+"""How fast is a Mamba of 130M parameters on this CPU? Against transformers; logits are compared before times.
 
     python examples/benchmarks/mamba.py            a table, three minutes (transformers where it is installed)
     python examples/benchmarks/mamba.py --json     the same as JSON
@@ -120,7 +120,7 @@ def products(model: Any, tokens: int) -> Callable[[], Any]:
 def compare(model: Any, peer: Peer | None, ids: Any) -> float:
     """The largest difference of logits, over the largest logit."""
     if peer is None:
-        half, state = model(ids[:, :100], return_state=True)
+        _, state = model(ids[:, :100], return_state=True)
         got, want = model(ids[:, 100:], state), model(ids)[:, 100:]
     else:
         got, want = model(ids), peer.logits(ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,13 +34,31 @@ class BlockState(NamedTuple):
     ssm: Array
 
 
-class Block(Weights):
+class Block(Weights, ABC):
     """A layer between signals (..., L, d_model); what a kind of block adds is below `run` and `advance`."""
+
+    conv1d: Array
+    out_proj: Array
+
+    @property
+    def d_model(self) -> int:
+        """Channels of its input and output."""
+        return len(self.out_proj)
+
+    @property
+    def d_inner(self) -> int:
+        """Channels of the scan."""
+        return self.out_proj.shape[1]
+
+    @property
+    def d_conv(self) -> int:
+        """Samples that the convolution sees."""
+        return self.conv1d.shape[1]
 
     @property
     @abstractmethod
-    def d_model(self) -> int:
-        """Channels of its input and output."""
+    def d_state(self) -> int:
+        """States of each channel of the scan."""
 
     @property
     @abstractmethod
@@ -54,6 +72,10 @@ class Block(Weights):
     @abstractmethod
     def advance(self, u: Array, state: BlockState) -> tuple[Array, BlockState]:
         """One sample of checked rows, (rows, d_model)."""
+
+    def __repr__(self) -> str:
+        sizes = f"{self.d_model} channels, {self.d_inner} inside, {self.d_state} states each"
+        return f"<{type(self).__name__} of {sizes}, {self.n_parameters:,} parameters in {self.dtype}>"
 
     def initial_state(self, batch: tuple[int, ...] = (), dtype: Any = None) -> BlockState:
         """A state of zeros, with batch axes."""

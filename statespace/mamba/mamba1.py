@@ -122,24 +122,9 @@ class MambaBlock(Block):
         return cls(**{name: value.astype(dtype) for name, value in drawn.items()})
 
     @property
-    def d_model(self) -> int:
-        """Channels of its input and output."""
-        return len(self.out_proj)
-
-    @property
-    def d_inner(self) -> int:
-        """Channels of the scan."""
-        return self.out_proj.shape[1]
-
-    @property
     def d_state(self) -> int:
         """States of each channel."""
         return self.A_log.shape[1]
-
-    @property
-    def d_conv(self) -> int:
-        """Samples that the convolution sees."""
-        return self.conv1d.shape[1]
 
     @property
     def dt_rank(self) -> int:

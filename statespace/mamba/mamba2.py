@@ -154,16 +154,6 @@ class Mamba2Block(Block):
         return cls(**{name: value.astype(dtype) for name, value in drawn.items()}, n_groups=g)
 
     @property
-    def d_model(self) -> int:
-        """Channels of its input and output."""
-        return len(self.out_proj)
-
-    @property
-    def d_inner(self) -> int:
-        """Channels of the scan, of all heads."""
-        return self.out_proj.shape[1]
-
-    @property
     def n_heads(self) -> int:
         """Heads, each with one decay."""
         return len(self.A_log)
@@ -172,11 +162,6 @@ class Mamba2Block(Block):
     def d_state(self) -> int:
         """States of each channel."""
         return (len(self.conv1d) - self.d_inner) // (2 * self.n_groups)
-
-    @property
-    def d_conv(self) -> int:
-        """Samples that the convolution sees."""
-        return self.conv1d.shape[1]
 
     @property
     def state_shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
