@@ -1,6 +1,7 @@
 """What the Mamba doors say to bad input and to bad checkpoints; part of the table of tests/test_errors.py."""
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -108,7 +109,8 @@ def cut(folder):
 
 def without(package, call):
     """A call where a package is not installed."""
-    with mock.patch.dict("sys.modules", {package: None}):
+    parts = [name for name in sys.modules if name.startswith(f"{package}.")]
+    with mock.patch.dict("sys.modules", dict.fromkeys([package, *parts])):
         return call()
 
 
@@ -122,7 +124,7 @@ def joined(array):
 
 def overflowing():
     """The next token of a model whose logits are infinite."""
-    huge = model(embedding=np.full((20, 4), 3e38, "f4"))
+    huge = model(head=np.full((20, 4), 3e38, "f4"))
     with np.errstate(over="ignore", invalid="ignore"):
         return next(huge.generate([1, 2]))
 
@@ -198,7 +200,7 @@ CHECKPOINTS = [
         V,
         r"^config\.json: ssm_cfg must be an object, got 3$",
     ),
-    (lambda: harmed(config(num_hidden_layers=99)), V, r"^config\.json says 99 layers, and there are 24 tensors in all"),
+    (lambda: harmed(config(num_hidden_layers=99)), V, r"^config\.json says 99 layers, and there are 22 tensors in all"),
     (
         lambda: harmed(tensors(backbone__norm_f__weight=LEFT_OUT, other=ONES(3))),
         V,
@@ -253,21 +255,15 @@ CHECKPOINTS = [
         M,
         r"^checkpoints need the package safetensors; write pip install 'statespace-toolkit\[mamba\]'$",
     ),
-    (
-        lambda: without("safetensors", lambda: ss.mamba.save(MODEL, ".")),
-        M,
-        r"^checkpoints need the package safetensors",
-    ),
-    (
-        lambda: ss.mamba.save(ONE, "."),
-        T,
-        r"^save writes a LanguageModel, got MambaBlock; statespace\.save writes a sys",
-    ),
+    (lambda: without("safetensors", lambda: saved(MODEL)), M, r"^checkpoints need the package safetensors; write pip"),
+    (lambda: saved(ONE), T, r"^save writes a LanguageModel, got MambaBlock; statespace\.save writes a system$"),
+    (lambda: ss.mamba.save(MODEL, ""), T, r"^folder must be a path, got ''$"),
+    (lambda: ss.mamba.load(3), T, r"^folder must be a path, got 3$"),
     (lambda: saved(model(layers=())), V, r"^a model without layers cannot be saved: transformers has no words for it"),
     (
         lambda: saved(layers(ONE, block(D=ONES(8, "f4"), conv1d=ONES((8, 2), "f4")))),
         V,
-        r"^all layers must .*layer 1 is",
+        r"^all layers must have one architecture to be saved, layer 1 .*d_conv",
     ),
     (
         lambda: saved(layers(block2(norm=ONES(8, "f4"), norm_groups=1))),
@@ -366,7 +362,7 @@ BLOCKS = [
 MODELS = [
     (lambda: Model.initial(20, 4, 2, kind="mamba3"), V, r"^kind must be 'mamba' or 'mamba2', got 'mamba3'"),
     (lambda: Model.initial(20, 4, 0), V, r"^n_layers must be a whole number, 1 or more, got 0$"),
-    (lambda: model(layers=[ONE]), T, r"^layers\[0\] must be a pair \(norm, mixer\) of weights and a block, got <stat"),
+    (lambda: model(layers=[ONE]), T, r"^layers\[0\] must be a pair \(norm, mixer\) of weights and a block, got <Mamba"),
     (
         lambda: layers(ONE, Block.initial(5)),
         V,
@@ -423,3 +419,60 @@ MODELS = [
     (overflowing, V, r"^the logits are not finite: the weights overflow on this prompt, or are damaged$"),
 ]
 CASES = [*CHECKPOINTS, *BLOCKS, *MODELS]
+
+# --------------------------------------------------------------- for test_wrong_things_meet_an_error_of_ours
+
+
+def arguments(weights, *names):
+    return {name: getattr(weights, name) for name in names}
+
+
+STATE, U = ONE.initial_state(), ONES((5, 4))
+CALLS = {
+    (lambda folder, dtype: ss.mamba.load(folder, dtype=dtype)): {"folder": "no/such-folder", "dtype": "float32"},
+    (lambda dtype, norm_groups: harmed(config(), MODEL2, dtype=dtype, norm_groups=norm_groups)): {
+        "dtype": "float32", "norm_groups": 2,
+    },
+    saved: {"whole": MODEL},
+    (lambda folder: ss.mamba.save(layers(block2()), folder)): {"folder": "no/such-folder"},  # never written
+    ss.mamba.inspect: {"folder": "no/such-folder"},
+    ss.mamba.rms_norm: {"x": ONES((5, 3)), "weight": ONES(3), "epsilon": 1e-5},
+    ss.mamba.causal_convolution: {
+        "u": ONES((5, 3)), "weight": ONES((3, 4)), "bias": ONES(3), "state": ONES((3, 3)), "silu": True,
+        "return_state": True,
+    },
+    Block: arguments(
+        ONE, "in_proj", "conv1d", "x_proj", "dt_proj", "dt_bias", "A_log", "D", "out_proj", "in_bias", "conv_bias",
+        "out_bias",
+    ),
+    Block2: arguments(
+        TWO, "in_proj", "conv1d", "dt_bias", "A_log", "D", "out_proj", "norm", "in_bias", "conv_bias", "out_bias",
+        "n_groups", "dt_limit", "epsilon", "norm_groups", "norm_before_gate",
+    ),
+    (lambda epsilon, norm_before_gate: block2(norm=ONES(8), epsilon=epsilon, norm_before_gate=norm_before_gate)(U)): {
+        "epsilon": 1e-5, "norm_before_gate": False,
+    },
+    (lambda d, d_state, d_conv, expand, rank: Block.initial(
+        d, d_state=d_state, d_conv=d_conv, expand=expand, dt_rank=rank)
+    ): {"d": 4, "d_state": 3, "d_conv": 2, "expand": 2, "rank": 1},
+    (lambda d, d_state, d_conv, expand, head_dim, n_groups: Block2.initial(
+        d, d_state=d_state, d_conv=d_conv, expand=expand, head_dim=head_dim, n_groups=n_groups)
+    ): {"d": 4, "d_state": 3, "d_conv": 2, "expand": 2, "head_dim": 4, "n_groups": 1},
+    (lambda u, state: ONE(u, state)): {"u": U, "state": STATE},
+    (lambda conv, ssm: ONE(U, (conv, ssm))): dict(zip(("conv", "ssm"), STATE, strict=True)),
+    (lambda u, state: TWO(u, state)): {"u": U, "state": TWO.initial_state()},
+    (lambda u, state: ONE.step(u, state)): {"u": U[0], "state": STATE},
+    (lambda u, state: TWO.step(u, state)): {"u": U[0], "state": TWO.initial_state()},
+    Model: arguments(MODEL, "embedding", "layers", "norm", "head", "epsilon", "eos"),
+    (lambda epsilon: model(epsilon=epsilon)([1])): {"epsilon": 1e-5},
+    (lambda norm, mixer: model(layers=[(norm, mixer)])): {"norm": ONES(4), "mixer": ONE},
+    (lambda w, d, n, kind: Model.initial(w, d, n, kind=kind)): {"w": 20, "d": 4, "n": 2, "kind": "mamba"},
+    (lambda ids, state: MODEL(ids, state)): {"ids": [1, 2], "state": MODEL.initial_state()},
+    (lambda ids, state: MODEL.prefill(ids, state)): {"ids": [1, 2], "state": MODEL.initial_state()},
+    (lambda ids, state: MODEL.step(ids, state)): {"ids": 1, "state": MODEL.initial_state()},
+    (lambda h, state: MODEL.backbone(h, state)): {"h": U, "state": MODEL.initial_state()},
+    (lambda **options: list(MODEL.generate(**options))): {
+        "prompt_ids": [1, 2], "max_new_tokens": 2, "temperature": 1.0, "top_k": 3, "top_p": 0.5, "stop": 3, "seed": 0,
+        "progress": False,
+    },
+}  # fmt: skip

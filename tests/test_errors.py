@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from unittest import mock
 
+import mamba_errors
 import numpy as np
 import pytest
 import selective_errors
@@ -816,7 +817,7 @@ CASES = [
     (lambda: DRAW.selective_inputs(batch=None), T, r"^batch must be a tuple of sizes, .*got None"),
     (lambda: DRAW.selective_inputs(dtype="real"), T, r"^dtype must be one of .*got 'real'"),
 ]  # fmt: skip
-CASES += selective_errors.CASES
+CASES += selective_errors.CASES + mamba_errors.CASES
 
 
 @pytest.mark.parametrize(("call", "kind", "text"), CASES, ids=[re.sub(r"\W+", " ", text)[:50] for _, _, text in CASES])
@@ -1009,6 +1010,7 @@ CALLS = {  # every argument of these is replaced by every wrong thing
         "length": 4, "channels": 2, "states": 2, "groups": 2, "batch": (2,), "constant": False, "dtype": float,
     },
 }  # fmt: skip
+CALLS |= mamba_errors.CALLS
 SIZES = ("length", "M", "N", "n", "d", "rank", "w", "worN", "delay")
 FUZZ = [(f, name) for f, arguments in CALLS.items() for name in arguments]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from statespace.arrays import Array
-from statespace.mamba.layers import as_real, as_state
+from statespace.mamba.layers import as_real, as_rows, as_state
 from statespace.mamba.weights import Weights
 
 
@@ -122,10 +122,9 @@ class Block(Weights, ABC):
 
     def _over_rows(self, work: Any, u: Array, state: Any, core: int) -> tuple[Array, BlockState]:
         batch, kind = u.shape[:-core], np.result_type(u.dtype, self.dtype)
-        rows = int(np.prod(batch, dtype=np.int64))
         before = as_block_state(self, state, batch, kind)
-        flat = BlockState(*(part.reshape(rows, *part.shape[len(batch) :]) for part in before))
-        y, after = work(u.reshape(rows, *u.shape[len(batch) :]).astype(kind, copy=False), flat)
+        flat = BlockState(*(as_rows(part, part.ndim - len(batch)) for part in before))
+        y, after = work(as_rows(u, core).astype(kind, copy=False), flat)
         last = BlockState(*(part.reshape(*batch, *part.shape[1:]) for part in after))
         return y.reshape(*batch, *y.shape[1:]).astype(u.dtype, copy=False), last
 

@@ -18,7 +18,9 @@ def describe(model: LanguageModel) -> Architecture:
     every = [_of_layer(model, layer.mixer) for layer in model.layers]
     if any(one != every[0] for one in every):
         i = next(i for i, one in enumerate(every) if one != every[0])
-        raise ValueError(f"all layers must have one architecture to be saved, layer {i} is {every[i]}, not {every[0]}")
+        pairs = zip(Architecture._fields, every[i], every[0], strict=True)
+        other = ", ".join(f"{name}={here!r} and not {there!r}" for name, here, there in pairs if here != there)
+        raise ValueError(f"all layers must have one architecture to be saved, layer {i} is of {other}")
     return every[0]
 
 
@@ -48,7 +50,8 @@ def config_of(model: LanguageModel) -> dict[str, Any]:
     if rest or a.norm_before_gate or not a.has_norm or a.wide_d:
         raise ValueError(
             "transformers has no words for this model: it wants d_inner to be a multiple of d_model, and of Mamba-2 a "
-            f"norm after the gate and one D for each head; got {a}"
+            f"norm after the gate and one D for each head; got d_inner={a.d_inner}, d_model={a.d_model}, "
+            f"norm_before_gate={a.norm_before_gate}, norm={a.has_norm}, D of each channel={a.wide_d}"
         )
     name = {"mamba": "MambaForCausalLM", "mamba2": "Mamba2ForCausalLM"}[a.kind]
     config: dict[str, Any] = {

@@ -182,9 +182,8 @@ def causal_convolution(
     if b.shape != (c,):
         raise ValueError(f"bias must have shape ({c},), one number per channel, got {b.shape}")
     before = as_state(state, "state", x.shape[:-2], (k - 1, c), x.dtype)
-    flat = np.ascontiguousarray(x.reshape(-1, *x.shape[-2:]))
-    taps = np.ascontiguousarray(w.T, dtype=x.dtype)
-    y, last = convolved(flat, 0, taps, b.astype(x.dtype), before.reshape(-1, k - 1, c), bool(silu))
+    rows, taps = np.ascontiguousarray(as_rows(x, 2)), np.ascontiguousarray(w.T, dtype=x.dtype)
+    y, last = convolved(rows, 0, taps, b.astype(x.dtype), as_rows(before, 2), bool(silu))
     y, last = y.reshape(x.shape), last.reshape(before.shape)
     return (y, last) if return_state else y
 
@@ -198,6 +197,12 @@ def as_real(value: Any, name: str) -> Array:
     if array.dtype.kind == "c":
         raise TypeError(f"{name} must be real, got dtype {array.dtype}")
     return array
+
+
+def as_rows(array: Array, core: int) -> Array:
+    """Batch axes flattened, before so many axes of its own."""
+    own = array.shape[array.ndim - core :]
+    return array.reshape(math.prod(array.shape[: array.ndim - core]), *own)
 
 
 def as_state(value: Any, name: str, batch: tuple[int, ...], core: tuple[int, ...], kind: np.dtype[Any]) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from statespace.arrays import Array, shorten
 from statespace.mamba.block import BlockState, as_block_state
 from statespace.mamba.generation import generate
-from statespace.mamba.layers import as_real, linear, normalized
+from statespace.mamba.layers import as_real, as_rows, linear, normalized
 from statespace.mamba.mamba1 import MambaBlock
 from statespace.mamba.mamba2 import Mamba2Block
 from statespace.mamba.tokens import as_ids
@@ -190,7 +190,7 @@ class LanguageModel(Weights):
         """
         tokens = self._as_series(ids)
         batch, width = tokens.shape[:-1], self.d_model if hidden else self.n_vocabulary
-        rows = _as_rows(tokens, 1)
+        rows = as_rows(tokens, 1)
         answer = np.empty((*rows.shape, width), self.dtype)
 
         def take(part: slice, h: Array) -> None:
@@ -229,7 +229,7 @@ class LanguageModel(Weights):
         def take(part: slice, h: Array) -> None:
             last[:] = h[:, -1]
 
-        after = self._run(_as_rows(tokens, 1), self._as_rows(state, batch, self.dtype), take)
+        after = self._run(as_rows(tokens, 1), self._as_rows(state, batch, self.dtype), take)
         return linear(last, self._head, None).reshape(*batch, self.n_vocabulary), _shaped(after, batch)
 
     def step(self, ids: Any, state: Any = None) -> tuple[Array, States]:
@@ -273,7 +273,7 @@ class LanguageModel(Weights):
         if signal.ndim < 2 or signal.shape[-1] != self.d_model:
             raise ValueError(f"h must have shape (..., L, {self.d_model}), as the model has it, got {signal.shape}")
         kind = np.result_type(signal, self.dtype)
-        batch, rows = signal.shape[:-2], _as_rows(signal, 2)
+        batch, rows = signal.shape[:-2], as_rows(signal, 2)
         answer = np.empty(rows.shape, signal.dtype)
 
         def take(part: slice, y: Array) -> None:
@@ -357,7 +357,7 @@ class LanguageModel(Weights):
                 f"returned it, got {type(state).__name__}{count}"
             )
         found = (as_block_state(layer.mixer, part, batch, kind) for layer, part in zip(self.layers, given, strict=True))
-        return tuple(BlockState(*(_as_rows(part, part.ndim - len(batch)) for part in parts)) for parts in found)
+        return tuple(BlockState(*(as_rows(part, part.ndim - len(batch)) for part in parts)) for parts in found)
 
 
 def _as_layer(layer: Any, i: int, model: LanguageModel) -> Layer:
@@ -370,12 +370,6 @@ def _as_layer(layer: Any, i: int, model: LanguageModel) -> Layer:
             f"{mixer.d_model} in {mixer.dtype}"
         )
     return Layer(norm, mixer)
-
-
-def _as_rows(array: Array, core: int) -> Array:
-    """Batch axes flattened, before so many axes of its own."""
-    own = array.shape[array.ndim - core :]
-    return array.reshape(math.prod(array.shape[: array.ndim - core]), *own)
 
 
 def _shaped(state: States, batch: tuple[int, ...]) -> States:
