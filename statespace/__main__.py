@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         sys.stdout.write(inspect(asked.folder) + "\n")
-    except (OSError, ImportError, ValueError) as error:
+    except (OSError, ImportError, TypeError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

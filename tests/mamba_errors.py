@@ -215,7 +215,7 @@ CHECKPOINTS = [
     (
         lambda: harmed(tensors(backbone__norm_f__weight=ONES(4, "i8"))),
         V,
-        r"^tensors of a type that is not read: \['backbone\.norm_f\.weight \(I64\)'\]; BF16, F16, F32, F64 are, quantiz",
+        r"^tensors of a type that is not read: \['backbone\.norm_f\.weight \(I64\)'\]; BF16, F16, F32, F64 are, q",
     ),
     (
         lambda: harmed(renamed("pytorch_model.bin")),
@@ -279,7 +279,7 @@ CHECKPOINTS = [
     (
         lambda: saved(layers(ONE, block(in_bias=ONES(16, "f4"), conv_bias=ONES(8, "f4")))),
         V,
-        r"^transformers has biases of in_proj and out_proj in every layer or in none, .*\[\(False, False, True\), \(True",
+        r"^transformers has biases of in_proj and out_proj in every layer or in none, .*\[\(False, False, True\), \(T",
     ),
     (
         lambda: saved(layers(block(in_bias=ONES(16, "f4")))),
@@ -329,6 +329,7 @@ BLOCKS = [
     (lambda: block2(norm_groups=3), V, r"^heads must divide .* d=8 channels, h=2 heads, n_groups=2 and norm_groups=3$"),
     (lambda: block2(A_log=ONES(3)), V, r"^heads must divide the channels, .*h=3 heads"),
     (lambda: block2(n_groups=0), V, r"^n_groups must be a whole number, 1 or more, got 0$"),
+    (lambda: block2(epsilon=-1.0), V, r"^epsilon must be a number, 0 or more, got -1\.0$"),
     (
         lambda: block2(dt_limit=(1.0, 0.5)),
         V,

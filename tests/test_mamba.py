@@ -1,6 +1,7 @@
 """Mamba blocks and models beside plain loops over time, written from the equations; and what they draw."""
 
 import dataclasses
+import gc
 import itertools
 import tracemalloc
 
@@ -22,7 +23,7 @@ def silu(x):
 
 
 def norm_by_hand(x, weight, epsilon, groups=1):
-    parts = x.reshape(*x.shape[:-1], groups, -1)
+    parts = x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
     return (parts / np.sqrt((parts**2).mean(-1, keepdims=True) + epsilon)).reshape(x.shape) * weight
 
 
@@ -33,8 +34,9 @@ def convolution_by_hand(x, weight, bias, left):
 
 
 def weights_of(block):
-    """The weights in double, a bias that is none as 0."""
+    """The weights in double, a bias that is none as 0; A rounded as they are, e^A_log being one of them."""
     found = {field.name: getattr(block, field.name) for field in dataclasses.fields(block)}
+    found["A"] = -np.exp(block.A_log)
     return {
         name: value.astype(float) if isinstance(value, np.ndarray) else value if value is not None else 0.0
         for name, value in found.items()
@@ -50,7 +52,7 @@ def mamba_1(block, u, conv, h):
     step, B, C = np.split(x @ w["x_proj"].T, [r, r + n], axis=1)
     delta = np.logaddexp(0, step @ w["dt_proj"].T + w["dt_bias"])
     for t in range(len(u)):
-        h = np.exp(-delta[t, :, None] * np.exp(w["A_log"])) * h + np.outer(delta[t] * x[t], B[t])
+        h = np.exp(delta[t, :, None] * w["A"]) * h + np.outer(delta[t] * x[t], B[t])
         y[t] = (h @ C[t] + w["D"] * x[t]) * silu(z[t])
     return y @ w["out_proj"].T + w["out_bias"], conv, h
 
@@ -67,7 +69,7 @@ def mamba_2(block, u, conv, S):
     for t, k in itertools.product(range(len(u)), range(h)):
         own, group = slice(k * (d // h), (k + 1) * (d // h)), slice(k // (h // g) * (gn // g), None)
         value, key, query = x[t, own], B[t, group][: gn // g], C[t, group][: gn // g]
-        S[k] = np.exp(-delta[t, k] * np.exp(w["A_log"][k])) * S[k] + delta[t, k] * np.outer(value, key)
+        S[k] = np.exp(delta[t, k] * w["A"][k]) * S[k] + delta[t, k] * np.outer(value, key)
         y[t, own] = S[k] @ query + w["D"][k] * value
     if block.norm is None:
         y = y * silu(z)
@@ -185,8 +187,8 @@ def close(got, want, bar, scale=0.0):
 
 # Rounding of a block, in eps of the largest entry. Its products have up to 40 terms and round by some √40 eps each,
 # one after another in four places; softplus, exp and silu by 2 eps; a state adds an eps for every sample it remembers,
-# 1/(1 − α) of them, 30 here. A norm divides by what may be small: 200 in all, of which 45 are seen.
-EPS = 200
+# 1/(1 − α) of them, 30 here; a norm divides by what may be small. Of 100 in all 47 are seen, by Mamba-2 in float32.
+EPS = 100
 
 
 def assert_block(block, u, state=None):
@@ -308,8 +310,8 @@ def test_any_split_and_steps_are_the_whole(dtype, seed, data):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_split_of_a_text_is_the_whole(kind, dtype):
-    """By the call, by prefill, by steps and by backbone, over the end of a piece."""
-    m, rng = a_model(kind, dtype=dtype), np.random.default_rng(4)
+    """By the call, by prefill, by steps and by backbone, over the end of a piece; each of three layers rounds."""
+    m, rng, bar = a_model(kind, dtype=dtype), np.random.default_rng(4), 3 * BAR[dtype]
     length = model._TOKENS // 2 + 9
     ids = rng.integers(0, 23, (2, length))
     whole, last = m(ids, return_state=True)
@@ -317,22 +319,22 @@ def test_any_split_of_a_text_is_the_whole(kind, dtype):
     for a, b in itertools.pairwise(cuts):
         y, state = m(ids[:, a:b], state, return_state=True)
         pieces.append(y)
-    close(np.concatenate(pieces, axis=1), whole, BAR[dtype])
+    close(np.concatenate(pieces, axis=1), whole, bar)
     features, one = m.backbone(m.embedding[ids[:, :9]], return_state=True)
-    close(features @ m.head.T, whole[:, :9], BAR[dtype])
+    close(features @ m.head.T, whole[:, :9], bar)
     logits, two = m.prefill(ids[:, :9])
-    close(logits, whole[:, 8], BAR[dtype])
+    close(logits, whole[:, 8], bar)
     three = m(ids[:, :9], return_state=True)[1]
     for t in range(9, length):
         logits, one = m.step(ids[:, t], one)
-        close(logits, whole[:, t], BAR[dtype])
+        close(logits, whole[:, t], bar)
     logits, two = m.prefill(ids[:, 9:], two)
-    close(logits, whole[:, -1], BAR[dtype])
+    close(logits, whole[:, -1], bar)
     three = m(ids[:, 9:], three, hidden=True, return_state=True)[1]
     for got in (state, one, two, three):
         for part, want in zip(itertools.chain(*got), itertools.chain(*last), strict=True):
             assert part.dtype == dtype
-            close(part, want, BAR[dtype])
+            close(part, want, bar)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -469,23 +471,16 @@ def test_what_comes_later_is_not_heard(kind):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", KINDS)
-def test_nan_goes_forward_only(kind, value):
-    """By the call as by steps; and it stays in its sequence."""
+def test_what_is_not_finite_is_refused_at_the_door(kind, value):
+    """A step that is made of it would be none."""
     block, rng = a_block(kind), np.random.default_rng(12)
     u = rng.normal(size=(2, 90, block.d_model))
-    clean = block(u)
-    u[0, 70] = value
-    with np.errstate(invalid="ignore"):
-        y, state = block(u, return_state=True)
-    close(y[0, :70], clean[0, :70], 1e-12)
-    close(y[1], clean[1], 1e-12)
-    assert np.isnan(y[0, 70:]).all()
-    assert np.isnan(state.ssm[0]).any()
-    assert np.isfinite(state.ssm[1]).all()
-    stepped, after = block.step(u[:, 70], block(u[:, :70], return_state=True)[1])
-    assert np.isnan(stepped[0]).all()
-    close(stepped[1], clean[1, 70], 1e-12)
-    assert np.isnan(after.ssm[0]).any()
+    u[0, 70, 1] = value
+    for call, given in ((block, u), (block.step, u[:, 70])):
+        with pytest.raises(
+            ValueError, match=r"^u must be finite, got 1 NaN or infinite of \d+ values, the first is u\[0, "
+        ):
+            call(given)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -593,13 +588,15 @@ def test_the_doors_of_a_model_agree(kind):
 
 
 @pytest.mark.parametrize("kind", ["mamba", "mamba2"])
-def test_memory_of_prefill_does_not_grow_with_the_text(kind):
-    """The logits of 4,096 tokens would be 160 MB; the tokens themselves are 32 kB."""
+def test_memory_of_prefill_does_not_grow_with_the_text(monkeypatch, kind):
+    """The logits of 4,096 tokens would be 160 MB, what is between the layers 1 MB for each array."""
+    monkeypatch.setenv("STATESPACE_THREADS", "1")
     more = {} if kind == "mamba" else {"head_dim": 8, "d_state": 16}
-    m = LanguageModel.initial(10_000, 16, 2, kind=kind, **more)
+    m = LanguageModel.initial(10_000, 64, 2, kind=kind, **more)
     peaks = []
-    for length in (64, 1024, 4096):
+    for length in (1024, 1024, 4096):  # at first something is compiled, or loaded
         ids = np.arange(length) % 10_000
+        gc.collect()
         tracemalloc.start()
         m.prefill(ids)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -619,10 +616,10 @@ def greedy(m, ids, count):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_greedy_is_a_loop_of_argmax(kind):
-    m = a_model(kind)
+    m = a_model(kind, seed=3)
     prompts = [[1, 2, 3], [4], [5, 6, 7], [8, 9, 10, 11, 12]]
     want = [greedy(m, prompt, 25) for prompt in prompts]
-    assert max(len(set(row)) for row in want) > 3
+    assert len({token for row in want for token in row}) > 4
     for prompt, row in zip(prompts, want, strict=True):
         found = list(m.generate(prompt, 25))
         assert found == row
@@ -650,7 +647,7 @@ def test_every_row_has_a_generator_of_its_own():
     how = {"temperature": 1.3, "top_k": 9, "top_p": 0.95}
     rows = np.array(list(m.generate(prompts, 40, **how, seed=5))).T
     np.testing.assert_array_equal(np.array(list(m.generate(prompts, 40, **how, seed=5))).T, rows)
-    assert (np.array(list(m.generate(prompts, 40, **how, seed=6))).T != rows).any()
+    assert (rows != np.array(list(m.generate(prompts, 40, **how, seed=6))).T).any()
     generators = np.random.default_rng(5).spawn(4)
     for prompt, generator, row in zip(prompts, generators, rows, strict=True):
         assert list(drawn_by_hand(m, prompt, 40, Choice(1.3, 9, 0.95), generator)) == row.tolist()
@@ -733,11 +730,15 @@ def test_top_k_and_top_p_keep_what_they_say():
     assert np.flatnonzero(draws(z, 400, top_k=2, top_p=0.5)).tolist() == [0]
     assert np.flatnonzero(draws(z, 400, temperature=100.0, top_p=0.49)).tolist() == [0, 2]
     assert draws(z, 50, temperature=0.0).tolist() == [50, 0, 0, 0]
-    assert draws(z, 50, temperature=1e-310).tolist() == [50, 0, 0, 0]  # what is divided by it overflows
     assert draws(z.astype("f") * 1e30, 50, temperature=1e-3).tolist() == [50, 0, 0, 0]
+    assert draws(z, 50, temperature=1e-305).tolist() == [50, 0, 0, 0]
     assert next_token(np.zeros(5), Choice(0.0, None, None), np.random.default_rng(0)) == 0
     with pytest.raises(ValueError, match="the logits are not finite"):
         next_token(np.array([0.0, np.nan]), Choice(1.0, None, None), np.random.default_rng(0))
+
+
+def test_the_smallest_temperature_is_greedy():
+    assert draws([0.0, 1.0], 50, temperature=5e-324).tolist() == [0, 50]
 
 
 BAD = [
@@ -799,20 +800,21 @@ def test_generate_works_when_it_is_asked(monkeypatch):
     assert calls == []
 
 
-def test_memory_of_generate_does_not_grow():
-    m = LanguageModel.initial(500, 16, 2)
-    tokens = m.generate([1, 2, 3], 400, temperature=1.0)
-    for _ in range(20):
-        next(tokens)
+@pytest.mark.parametrize("kind", ["mamba", "mamba2"])
+def test_memory_of_generate_does_not_grow(kind):
+    """Python and NumPy keep some 40 bytes a token, less and less, for what is small; the logits of one are 2 kB."""
+    more = {} if kind == "mamba" else {"head_dim": 8, "d_state": 16}
+    m = LanguageModel.initial(500, 16, 2, kind=kind, **more)
+    tokens, held = m.generate([1, 2, 3], 400, temperature=1.0), []
+    next(tokens)
     tracemalloc.start()
-    for _ in range(20):
-        next(tokens)
-    first = tracemalloc.get_traced_memory()[1]
-    for _ in range(300):
-        next(tokens)
-    last = tracemalloc.get_traced_memory()[1]
+    for count in (20, 20, 300):
+        for _ in range(count):
+            next(tokens)
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert last < 1.2 * first
+    assert held[2] - held[1] < 100 * 300
 
 
 # --------------------------------------------------------------- kernels

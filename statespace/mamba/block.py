@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, refuse_nonfinite
 from statespace.mamba.layers import as_real, as_rows, as_state
 from statespace.mamba.weights import Weights
 
@@ -88,7 +88,7 @@ class Block(Weights, ABC):
         Parameters
         ----------
         u : array_like, (..., L, d_model)
-            Of any length, also 0.
+            Of any length, also 0; finite.
         state : BlockState, optional
             What an earlier piece of the signal left; zero unless given.
         return_state : bool
@@ -137,6 +137,7 @@ class Block(Weights, ABC):
             raise ValueError(
                 f"u must have shape {shape.format(d)}, as the block has {d} channels, got {signal.shape}{hint}"
             )
+        refuse_nonfinite(signal, "u")  # a step is made of it
         return signal
 
 

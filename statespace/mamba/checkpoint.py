@@ -79,9 +79,7 @@ def load(folder: Any, *, dtype: Any = "float32", norm_groups: int | None = None)
     >>> np.array_equal(again([1, 2, 3]), model([1, 2, 3]))
     True
     """
-    kind = np.dtype(dtype)
-    if kind not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {shorten(dtype)}")
+    kind = as_kind(dtype)
     path, architecture, tensors = open_folder(folder)
     if norm_groups is not None and architecture.kind == "mamba":
         raise ValueError(f"norm_groups is of Mamba-2, this is a model of Mamba-1: leave it out, got {norm_groups!r}")
@@ -89,6 +87,17 @@ def load(folder: Any, *, dtype: Any = "float32", norm_groups: int | None = None)
         return _model(architecture, read_tensors(tensors, kind), norm_groups)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def as_kind(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64."""
+    try:
+        kind = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind is None or kind.name not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64, got {shorten(dtype)}")
+    return kind.newbyteorder("=")
 
 
 def as_folder(value: Any) -> Path:

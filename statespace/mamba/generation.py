@@ -11,6 +11,7 @@ import numpy as np
 from statespace.arrays import Array, is_finite, shorten
 from statespace.mamba.block import BlockState
 from statespace.mamba.tokens import as_ids, as_prompts
+from statespace.mamba.weights import is_number
 
 if TYPE_CHECKING:
     from statespace.mamba.model import LanguageModel, States
@@ -87,7 +88,8 @@ def next_token(logits: Array, choice: Choice, generator: np.random.Generator) ->
     kept = np.argpartition(z, -k)[-k:] if k < z.size else np.arange(z.size)
     if choice.top_p is not None:
         kept = kept[np.argsort(-z[kept], kind="stable")]
-    weights = np.exp((z[kept] - z[kept].max()) / choice.temperature)
+    with np.errstate(over="ignore"):  # −∞ has no weight
+        weights = np.exp((z[kept] - z[kept].max()) / choice.temperature)
     total = np.cumsum(weights)
     if choice.top_p is not None:  # the fewest that have top_p together, one at least
         total = total[: np.searchsorted(total, choice.top_p * total[-1]) + 1]
@@ -108,9 +110,9 @@ def _with_bar(tokens: Iterator[Any], count: int, progress: bool | None) -> Itera
 
 
 def _as_choice(temperature: Any, top_k: Any, top_p: Any) -> Choice:
-    if not _is_number(temperature) or not 0 <= temperature < float("inf"):
+    if not is_number(temperature) or not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be 0 (the likeliest token) or more, got {shorten(temperature)}")
-    if top_p is not None and (not _is_number(top_p) or not 0 < top_p <= 1):
+    if top_p is not None and (not is_number(top_p) or not 0 < top_p <= 1):
         raise ValueError(f"top_p must be a probability above 0, got {shorten(top_p)}")
     if temperature == 0 and not (top_k is None and top_p is None):
         raise ValueError("top_k and top_p are of what is drawn, and temperature 0 draws nothing; give a temperature")
@@ -121,7 +123,3 @@ def _as_count(value: Any, name: str, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be a whole number, {least} or more, got {shorten(value)}")
     return int(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

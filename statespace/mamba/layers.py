@@ -10,6 +10,7 @@ import numpy as np
 
 from statespace.arrays import Array, as_signal, shorten
 from statespace.cpu import share
+from statespace.mamba.weights import as_epsilon
 
 _SPAN = 32  # samples that a thread convolves in one piece, some 50 µs
 
@@ -106,7 +107,7 @@ def rms_norm(x: Any, weight: Any, epsilon: float = 1e-5) -> Array:
     TypeError
         Numbers that are not real.
     ValueError
-        Weights that do not fit the channels.
+        Weights that do not fit the channels, an epsilon below 0.
 
     References
     ----------
@@ -124,7 +125,7 @@ def rms_norm(x: Any, weight: Any, epsilon: float = 1e-5) -> Array:
         raise ValueError(
             f"weight must have one number per channel of x, the last axis, got {w.shape} beside x.shape={u.shape}"
         )
-    return normalized(u, w.astype(u.dtype), epsilon)
+    return normalized(u, w.astype(u.dtype), as_epsilon(epsilon))
 
 
 def causal_convolution(

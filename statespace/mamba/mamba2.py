@@ -11,7 +11,7 @@ import numpy as np
 from statespace.arrays import Array, shorten
 from statespace.mamba.block import Block, BlockState
 from statespace.mamba.layers import convolved, convolved_step, gated, linear, normalized, taps_of
-from statespace.mamba.weights import as_poles
+from statespace.mamba.weights import as_epsilon, as_poles, is_number
 from statespace.selective import ssd
 from statespace.selective.system import as_size, initial_bias, uniform
 
@@ -117,6 +117,8 @@ class Mamba2Block(Block):
         for name, shape in shapes.items():
             self.keep(name, shape)
         as_poles(self.A_log)
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        object.__setattr__(self, "dt_limit", _as_limits(self.dt_limit))
 
     def _check_groups(self, d: int, h: int, g: int) -> None:
         parts = g if self.norm_groups is None else as_size(self.norm_groups, "norm_groups")
@@ -126,9 +128,7 @@ class Mamba2Block(Block):
                 f"d={d} channels, h={h} heads, n_groups={g} and norm_groups={parts}"
             )
         object.__setattr__(self, "norm_groups", parts)
-        low, high = self.dt_limit
-        if not 0 <= low <= high:
-            raise ValueError(f"dt_limit must be (smallest, largest) step, 0 or more, got {shorten(self.dt_limit)}")
+        object.__setattr__(self, "n_groups", g)
 
     @classmethod
     def initial(
@@ -216,3 +216,10 @@ class Mamba2Block(Block):
     @cached_property
     def _taps(self) -> tuple[Array, Array]:
         return taps_of(self.conv1d, self.conv_bias)
+
+
+def _as_limits(value: Any) -> tuple[float, float]:
+    pair = list(value) if isinstance(value, (tuple, list)) else []
+    if len(pair) != 2 or not all(map(is_number, pair)) or not 0 <= pair[0] <= pair[1]:
+        raise ValueError(f"dt_limit must be (smallest, largest) step, 0 or more, got {shorten(value)}")
+    return float(pair[0]), float(pair[1])

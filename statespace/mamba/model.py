@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, shorten
+from statespace.arrays import Array, refuse_nonfinite, shorten
 from statespace.mamba.block import BlockState, as_block_state
 from statespace.mamba.generation import generate
 from statespace.mamba.layers import as_real, as_rows, linear, normalized
 from statespace.mamba.mamba1 import MambaBlock
 from statespace.mamba.mamba2 import Mamba2Block
 from statespace.mamba.tokens import as_ids
-from statespace.mamba.weights import Weights, as_weight
+from statespace.mamba.weights import Weights, as_epsilon, as_weight
 from statespace.selective.system import as_size
 
 _TOKENS = 512  # of all sequences at once: matrix products are at their full speed, and 20 MB are at work at 130M
@@ -110,8 +110,9 @@ class LanguageModel(Weights):
         self.keep("embedding", (None, None))
         self.keep("norm", (self.d_model,))
         self.keep("head", self.embedding.shape)
-        object.__setattr__(self, "layers", tuple(_as_layer(layer, i, self) for i, layer in enumerate(self.layers)))
         object.__setattr__(self, "eos", tuple(int(i) for i in as_ids(list(self.eos), len(self.embedding), "eos")))
+        object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
+        object.__setattr__(self, "layers", tuple(_as_layer(layer, i, self) for i, layer in enumerate(self.layers)))
 
     @classmethod
     def initial(
@@ -272,6 +273,7 @@ class LanguageModel(Weights):
         signal = as_real(h, "h")
         if signal.ndim < 2 or signal.shape[-1] != self.d_model:
             raise ValueError(f"h must have shape (..., L, {self.d_model}), as the model has it, got {signal.shape}")
+        refuse_nonfinite(signal, "h")
         kind = np.result_type(signal, self.dtype)
         batch, rows = signal.shape[:-2], as_rows(signal, 2)
         answer = np.empty(rows.shape, signal.dtype)

@@ -113,6 +113,7 @@ def _read(tensor: Tensor, dtype: np.dtype[Any], data: mmap.mmap) -> Array:
     raw = np.fromfile(tensor.path, kind, count, offset=tensor.begin)  # not mapped: its pages would stay in memory
     if tensor.kind == "BF16":  # the upper half of a float32
         raw = np.left_shift(raw, 16, dtype=np.uint32).view(np.float32)
-    array: Array = raw.astype(dtype, copy=False).reshape(tensor.shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused with its name
+        array: Array = raw.astype(dtype, copy=False).reshape(tensor.shape)
     array.setflags(write=False)
     return array

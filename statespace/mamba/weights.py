@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, FrozenArrays, as_signal, frozen, refuse_nonfinite
+from statespace.arrays import Array, FrozenArrays, as_signal, frozen, refuse_nonfinite, shorten
 
 
 def as_weight(value: Any, name: str, shape: tuple[int | None, ...]) -> Array:
@@ -23,7 +23,8 @@ def as_weight(value: Any, name: str, shape: tuple[int | None, ...]) -> Array:
         comma = "," if len(shape) == 1 else ""
         raise ValueError(f"{name} must have shape ({wanted}{comma}), got {name}.shape={array.shape}")
     refuse_nonfinite(array, name)
-    return array if _is_fixed(array) else frozen(array)
+    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))  # as loops, BLAS and files want it
+    return plain if _is_fixed(plain) else frozen(plain)
 
 
 def _is_fixed(array: Any) -> bool:
@@ -33,6 +34,18 @@ def _is_fixed(array: Any) -> bool:
             return False
         array = array.base
     return True  # its own memory, or a file that is mapped for reading
+
+
+def as_epsilon(value: Any) -> float:
+    """What is added to a mean square."""
+    if not is_number(value) or not 0 <= value < float("inf"):
+        raise ValueError(f"epsilon must be a number, 0 or more, got {shorten(value)}")
+    return float(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is one real number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def as_poles(a_log: Array) -> Array:
