@@ -370,6 +370,8 @@ MODELS = [
         r"^layers\[1\] must have 4 channels in float32, .*mixer of 5 in float32$",
     ),
     (lambda: layers(Block.initial(4, dtype=float)), V, r"^layers\[0\] must have 4 channels .* mixer of 4 in float64$"),
+    (lambda: model(layers=3), T, r"^layers must be a sequence of pairs \(norm, mixer\), got 3$"),
+    (lambda: model(eos=[[1]]), V, r"^eos must be one row of token ids, got shape \(1, 1\)$"),
     (lambda: model(norm=ONES(3)), V, r"^norm must have shape \(4,\), got norm\.shape=\(3,\)$"),
     (lambda: model(head=ONES((19, 4))), V, r"^head must have shape \(20, 4\), got head\.shape=\(19, 4\)$"),
     (lambda: model(eos=(20,)), V, r"^eos must be from 0 to 19, the tokens that the model has, got 1 of 1 out of range"),

@@ -1011,7 +1011,7 @@ CALLS = {  # every argument of these is replaced by every wrong thing
     },
 }  # fmt: skip
 CALLS |= mamba_errors.CALLS
-SIZES = ("length", "M", "N", "n", "d", "rank", "w", "worN", "delay")
+SIZES = ("length", "M", "N", "n", "d", "rank", "w", "worN", "delay", "d_state", "d_conv", "expand", "n_groups")
 FUZZ = [(f, name) for f, arguments in CALLS.items() for name in arguments]
 
 

@@ -476,11 +476,11 @@ def test_what_is_not_finite_is_refused_at_the_door(kind, value):
     block, rng = a_block(kind), np.random.default_rng(12)
     u = rng.normal(size=(2, 90, block.d_model))
     u[0, 70, 1] = value
-    for call, given in ((block, u), (block.step, u[:, 70])):
+    for call, signal in ((block, u), (block.step, u[:, 70])):
         with pytest.raises(
             ValueError, match=r"^u must be finite, got 1 NaN or infinite of \d+ values, the first is u\[0, "
         ):
-            call(given)
+            call(signal)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -28,6 +28,7 @@ from statespace.mamba.names import (
     tensor_name,
 )
 from statespace.mamba.tensors import MISSING, SINGLE, Tensor, find_tensors, read_tensors
+from statespace.mamba.weights import as_kind
 
 
 def load(folder: Any, *, dtype: Any = "float32", norm_groups: int | None = None) -> LanguageModel:
@@ -87,17 +88,6 @@ def load(folder: Any, *, dtype: Any = "float32", norm_groups: int | None = None)
         return _model(architecture, read_tensors(tensors, kind), norm_groups)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def as_kind(dtype: Any) -> np.dtype[Any]:
-    """float32 or float64."""
-    try:
-        kind = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        kind = None
-    if kind is None or kind.name not in ("float32", "float64"):
-        raise ValueError(f"dtype must be float32 or float64, got {shorten(dtype)}")
-    return kind.newbyteorder("=")
 
 
 def as_folder(value: Any) -> Path:

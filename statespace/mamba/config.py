@@ -152,7 +152,7 @@ class _Fields:
     def limits(self, name: str) -> tuple[float, float]:
         value = self.get(name, [0.0, math.inf])
         pair = [_as_float(part) for part in value] if isinstance(value, list) else []
-        if len(pair) != 2 or pair[0] is None or pair[1] is None or not 0 <= pair[0] <= pair[1]:
+        if len(pair) != 2 or pair[0] is None or pair[1] is None or not 0 <= pair[0] <= pair[1] or pair[0] == math.inf:
             raise self.refuse(name, "[smallest, largest] step, 0 or more")
         return pair[0], pair[1]
 

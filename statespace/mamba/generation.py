@@ -10,8 +10,9 @@ import numpy as np
 
 from statespace.arrays import Array, is_finite, shorten
 from statespace.mamba.block import BlockState
-from statespace.mamba.tokens import as_ids, as_prompts
+from statespace.mamba.tokens import as_prompts, as_row
 from statespace.mamba.weights import is_number
+from statespace.selective.arguments import check_flag
 
 if TYPE_CHECKING:
     from statespace.mamba.model import LanguageModel, States
@@ -35,7 +36,9 @@ def generate(
     prompts, alone = as_prompts(prompt_ids, model.n_vocabulary)
     count = _as_count(max_new_tokens, "max_new_tokens", 0)
     choice = _as_choice(temperature, top_k, top_p)
-    ends = as_ids([stop] if np.ndim(stop) == 0 else stop, model.n_vocabulary, "stop") if stop is not None else model.eos
+    ends = model.eos if stop is None else as_row(stop, model.n_vocabulary, "stop")
+    if progress is not None:
+        check_flag(progress, "progress")
     generators = np.random.default_rng(_as_count(seed, "seed", 0)).spawn(len(prompts))
     texts = _texts(model, prompts, count, choice, np.asarray(ends, np.intp), generators)
     return _with_bar((int(row[0]) for row in texts) if alone else texts, count, progress)

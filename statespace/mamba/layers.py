@@ -11,6 +11,7 @@ import numpy as np
 from statespace.arrays import Array, as_signal, shorten
 from statespace.cpu import share
 from statespace.mamba.weights import as_epsilon
+from statespace.selective.arguments import check_flag
 
 _SPAN = 32  # samples that a thread convolves in one piece, some 50 µs
 
@@ -182,10 +183,12 @@ def causal_convolution(
     b = np.zeros(c) if bias is None else as_real(bias, "bias")
     if b.shape != (c,):
         raise ValueError(f"bias must have shape ({c},), one number per channel, got {b.shape}")
+    check_flag(silu, "silu")
     before = as_state(state, "state", x.shape[:-2], (k - 1, c), x.dtype)
     rows, taps = np.ascontiguousarray(as_rows(x, 2)), np.ascontiguousarray(w.T, dtype=x.dtype)
-    y, last = convolved(rows, 0, taps, b.astype(x.dtype), as_rows(before, 2), bool(silu))
+    y, last = convolved(rows, 0, taps, b.astype(x.dtype), as_rows(before, 2), silu)
     y, last = y.reshape(x.shape), last.reshape(before.shape)
+    check_flag(return_state, "return_state")
     return (y, last) if return_state else y
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from statespace.arrays import Array
 from statespace.mamba.block import Block, BlockState
 from statespace.mamba.layers import convolved, convolved_step, in_turn, linear, taps_of
-from statespace.mamba.weights import as_poles
+from statespace.mamba.weights import as_kind, as_poles
 from statespace.selective import selective_scan
 from statespace.selective.system import as_size, initial_bias, uniform
 
@@ -96,7 +96,7 @@ class MambaBlock(Block):
             "in_bias": (2 * d,), "conv_bias": (d,), "out_bias": (d_model,),
         }  # fmt: skip
         for name, shape in shapes.items():
-            self.keep(name, shape)
+            self.keep(name, shape, optional=name in ("in_bias", "conv_bias", "out_bias"))
         as_poles(self.A_log)
 
     @classmethod
@@ -119,7 +119,7 @@ class MambaBlock(Block):
             "A_log": np.tile(np.log(np.arange(1.0, n + 1)), (d, 1)), "D": np.ones(d), "out_proj": uniform(rng, (m, d)),
             "conv_bias": uniform(rng, (d, k))[:, 0],
         }  # fmt: skip
-        return cls(**{name: value.astype(dtype) for name, value in drawn.items()})
+        return cls(**{name: value.astype(as_kind(dtype)) for name, value in drawn.items()})
 
     @property
     def d_state(self) -> int:

@@ -10,9 +10,10 @@ import numpy as np
 
 from statespace.arrays import Array, shorten
 from statespace.mamba.block import Block, BlockState
-from statespace.mamba.layers import convolved, convolved_step, gated, linear, normalized, taps_of
-from statespace.mamba.weights import as_epsilon, as_poles, is_number
+from statespace.mamba.layers import as_real, convolved, convolved_step, gated, linear, normalized, taps_of
+from statespace.mamba.weights import as_epsilon, as_kind, as_poles, is_number
 from statespace.selective import ssd
+from statespace.selective.arguments import check_flag
 from statespace.selective.system import as_size, initial_bias, uniform
 
 
@@ -112,10 +113,10 @@ class Mamba2Block(Block):
         width = d + 2 * g * n
         shapes: dict[str, tuple[int | None, ...]] = {
             "conv1d": (width, None), "dt_bias": (h,), "norm": (d,), "in_bias": (2 * d + 2 * g * n + h,),
-            "conv_bias": (width,), "out_bias": (d_model,), "D": (h,) if np.ndim(self.D) == 1 else (h, d // h),
+            "conv_bias": (width,), "out_bias": (d_model,), "D": (h, d // h) if as_real(self.D, "D").ndim == 2 else (h,),
         }  # fmt: skip
         for name, shape in shapes.items():
-            self.keep(name, shape)
+            self.keep(name, shape, optional=name in ("norm", "in_bias", "conv_bias", "out_bias"))
         as_poles(self.A_log)
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
         object.__setattr__(self, "dt_limit", _as_limits(self.dt_limit))
@@ -128,6 +129,7 @@ class Mamba2Block(Block):
                 f"d={d} channels, h={h} heads, n_groups={g} and norm_groups={parts}"
             )
         object.__setattr__(self, "norm_groups", parts)
+        check_flag(self.norm_before_gate, "norm_before_gate")
         object.__setattr__(self, "n_groups", g)
 
     @classmethod
@@ -151,7 +153,7 @@ class Mamba2Block(Block):
             "dt_bias": initial_bias(rng, h), "A_log": np.log(rng.uniform(1, 16, h)), "D": np.ones(h),
             "out_proj": uniform(rng, (m, d)), "norm": np.ones(d), "conv_bias": uniform(rng, (d + 2 * g * n, k))[:, 0],
         }  # fmt: skip
-        return cls(**{name: value.astype(dtype) for name, value in drawn.items()}, n_groups=g)
+        return cls(**{name: value.astype(as_kind(dtype)) for name, value in drawn.items()}, n_groups=g)
 
     @property
     def n_heads(self) -> int:
@@ -220,6 +222,6 @@ class Mamba2Block(Block):
 
 def _as_limits(value: Any) -> tuple[float, float]:
     pair = list(value) if isinstance(value, (tuple, list)) else []
-    if len(pair) != 2 or not all(map(is_number, pair)) or not 0 <= pair[0] <= pair[1]:
+    if len(pair) != 2 or not all(map(is_number, pair)) or not 0 <= pair[0] <= pair[1] or pair[0] == float("inf"):
         raise ValueError(f"dt_limit must be (smallest, largest) step, 0 or more, got {shorten(value)}")
     return float(pair[0]), float(pair[1])

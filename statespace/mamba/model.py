@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, refuse_nonfinite, shorten
+from statespace.arrays import Array, check_choice, refuse_nonfinite, shorten
 from statespace.mamba.block import BlockState, as_block_state
 from statespace.mamba.generation import generate
 from statespace.mamba.layers import as_real, as_rows, linear, normalized
 from statespace.mamba.mamba1 import MambaBlock
 from statespace.mamba.mamba2 import Mamba2Block
-from statespace.mamba.tokens import as_ids
-from statespace.mamba.weights import Weights, as_epsilon, as_weight
+from statespace.mamba.tokens import as_ids, as_row
+from statespace.mamba.weights import Weights, as_epsilon, as_kind, as_weight
 from statespace.selective.system import as_size
 
 _TOKENS = 512  # of all sequences at once: matrix products are at their full speed, and 20 MB are at work at 130M
@@ -109,8 +109,10 @@ class LanguageModel(Weights):
     def __post_init__(self) -> None:
         self.keep("embedding", (None, None))
         self.keep("norm", (self.d_model,))
-        self.keep("head", self.embedding.shape)
-        object.__setattr__(self, "eos", tuple(int(i) for i in as_ids(list(self.eos), len(self.embedding), "eos")))
+        self.keep("head", self.embedding.shape, optional=True)
+        if not isinstance(self.layers, (tuple, list)):
+            raise TypeError(f"layers must be a sequence of pairs (norm, mixer), got {shorten(self.layers)}")
+        object.__setattr__(self, "eos", tuple(map(int, as_row(self.eos, len(self.embedding), "eos"))))
         object.__setattr__(self, "epsilon", as_epsilon(self.epsilon))
         object.__setattr__(self, "layers", tuple(_as_layer(layer, i, self) for i, layer in enumerate(self.layers)))
 
@@ -124,12 +126,11 @@ class LanguageModel(Weights):
         ``kind`` is "mamba" or "mamba2"; other names are those of `MambaBlock.initial` and `Mamba2Block.initial`.
         """
         blocks: dict[str, type[MambaBlock] | type[Mamba2Block]] = {"mamba": MambaBlock, "mamba2": Mamba2Block}
-        if kind not in blocks:
-            raise ValueError(f"kind must be 'mamba' or 'mamba2', got {shorten(kind)}")
+        check_choice(kind, tuple(blocks), "kind")
         size, d = as_size(n_vocabulary, "n_vocabulary"), as_size(d_model, "d_model")
-        rng, one = np.random.default_rng(seed), np.ones(d, dtype)
+        rng, one = np.random.default_rng(seed), np.ones(d, as_kind(dtype))
         seeds = rng.integers(2**63, size=as_size(n_layers, "n_layers"))
-        embedding, head = (rng.normal(0, 0.02, (size, d)).astype(dtype) for _ in range(2))
+        embedding, head = (rng.normal(0, 0.02, (size, d)).astype(one.dtype) for _ in range(2))
         layers = tuple(Layer(one, blocks[kind].initial(d, seed=int(s), dtype=dtype, **block)) for s in seeds)
         return cls(embedding, layers, one, None if tied else head)
 

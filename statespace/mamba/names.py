@@ -115,4 +115,5 @@ def check_tensors(a: Architecture, tensors: dict[str, Tensor]) -> None:
 
 def _complaint(what: str, found: list[str]) -> str:
     more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return f"{len(found)} {what}: {', '.join(found[:_SHOWN])}{more}" if found else ""
+    shown = ", ".join(name if name.isprintable() else repr(name) for name in found[:_SHOWN])
+    return f"{len(found)} {what}: {shown}{more}" if found else ""

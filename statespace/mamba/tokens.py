@@ -31,6 +31,14 @@ def as_ids(ids: Any, vocabulary: int, name: str) -> Array:
     return tokens.astype(np.intp, copy=False)
 
 
+def as_row(ids: Any, vocabulary: int, name: str) -> Array:
+    """Some token ids, or one."""
+    tokens = np.atleast_1d(as_ids(ids, vocabulary, name))
+    if tokens.ndim != 1:
+        raise ValueError(f"{name} must be one row of token ids, got shape {tokens.shape}")
+    return tokens
+
+
 def as_prompts(value: Any, vocabulary: int) -> tuple[list[Array], bool]:
     """Prompts, and whether it is one by itself; each a row of token ids, one at least."""
     refuse_foreign(value, "prompt_ids")

@@ -36,6 +36,16 @@ def _is_fixed(array: Any) -> bool:
     return True  # its own memory, or a file that is mapped for reading
 
 
+def as_kind(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64, as NumPy names them."""
+    for kind in map(np.dtype, (np.float32, np.float64)):
+        if dtype is kind.type or (isinstance(dtype, (str, np.dtype)) and dtype in (kind.name, kind)):
+            return kind
+    if dtype is float:
+        return np.dtype(np.float64)
+    raise ValueError(f"dtype must be float32 or float64, got {shorten(dtype)}")
+
+
 def as_epsilon(value: Any) -> float:
     """What is added to a mean square."""
     if not is_number(value) or not 0 <= value < float("inf"):
@@ -60,10 +70,10 @@ def as_poles(a_log: Array) -> Array:
 class Weights(FrozenArrays):
     """A frozen dataclass of weights."""
 
-    def keep(self, name: str, shape: tuple[int | None, ...]) -> None:
+    def keep(self, name: str, shape: tuple[int | None, ...], optional: bool = False) -> None:
         """Check a field and make it read-only."""
         value = getattr(self, name)
-        if value is not None:
+        if not (optional and value is None):
             object.__setattr__(self, name, as_weight(value, name, shape))
 
     def arrays(self) -> list[Array]:
