@@ -361,7 +361,7 @@ BLOCKS = [
     ),
 ]
 MODELS = [
-    (lambda: Model.initial(20, 4, 2, kind="mamba3"), V, r"^kind must be 'mamba' or 'mamba2', got 'mamba3'"),
+    (lambda: Model.initial(20, 4, 2, kind="mamba3"), V, r"^kind must be one of 'mamba', 'mamba2', got 'mamba3'"),
     (lambda: Model.initial(20, 4, 0), V, r"^n_layers must be a whole number, 1 or more, got 0$"),
     (lambda: model(layers=[ONE]), T, r"^layers\[0\] must be a pair \(norm, mixer\) of weights and a block, got <Mamba"),
     (
