@@ -92,9 +92,10 @@ def load(folder: Any, *, dtype: Any = "float32", norm_groups: int | None = None)
 
 def as_folder(value: Any) -> Path:
     """A path."""
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else ""
+    if not isinstance(text, str) or not text:
         raise TypeError(f"folder must be a path, got {shorten(value)}")
-    return Path(os.fspath(value))
+    return Path(text)
 
 
 def open_folder(folder: Any) -> tuple[Path, Architecture, dict[str, Tensor]]:
@@ -188,12 +189,13 @@ def save(model: LanguageModel, folder: Any) -> None:
         from safetensors.numpy import save_file
     except ImportError:
         raise ModuleNotFoundError(MISSING) from None
-    path, config, tensors = as_folder(folder), config_of(model), tensors_of(model)
+    path, tensors = as_folder(folder), tensors_of(model)
+    config = json.dumps(config_of(model), indent=2) + "\n"  # all of it, before anything is written
     path.mkdir(parents=True, exist_ok=True)
     fresh = path / f"{SINGLE}.new"  # the old one may be mapped, by this model even
     save_file(tensors, fresh, metadata={"format": "pt"})
     fresh.replace(path / SINGLE)
-    (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (path / "config.json").write_text(config, encoding="utf-8")
 
 
 def tensors_of(model: LanguageModel) -> dict[str, Array]:

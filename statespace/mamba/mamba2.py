@@ -200,7 +200,10 @@ class Mamba2Block(Block):
         d, g, (h, p, n) = self.d_inner, self.n_groups, self.state_shapes[1]
         rows = linear(u, self.in_proj, self.in_bias)
         xbc, conv = convolve(rows, d, *(w.astype(u.dtype, copy=False) for w in self._taps), before)
-        delta = np.logaddexp(0, rows[..., -h:] + self.dt_bias).clip(*self.dt_limit)
+        delta = np.logaddexp(0, rows[..., -h:] + self.dt_bias)
+        with np.errstate(over="ignore"):  # a limit beyond float32 is none
+            low, high = np.asarray(self.dt_limit, delta.dtype)
+        delta = delta.clip(low, high)
         b, c = (xbc[..., d + i * g * n : d + (i + 1) * g * n].reshape(*u.shape[:-1], g, n) for i in (0, 1))
         return rows, xbc[..., :d].reshape(*u.shape[:-1], h, p), delta.astype(u.dtype, copy=False), b, c, conv
 

@@ -41,7 +41,8 @@ def find_tensors(folder: Path) -> dict[str, Tensor]:
     for shard in sorted(set(index.values())):
         if Path(shard).name != shard or not (folder / shard).is_file():
             raise FileNotFoundError(f"{folder / _INDEX} names the file {shard!r}, which is not in the folder")
-        tensors.update(tensors_in(folder / shard))
+        found = tensors_in(folder / shard)
+        tensors |= {name: tensor for name, tensor in found.items() if index.get(name, shard) == shard}
     lost = sorted(set(index) - set(tensors))
     if lost:
         raise ValueError(f"{folder / _INDEX} names {len(lost)} tensors that no file has: {shorten(lost)}")
