@@ -132,7 +132,10 @@ def refuse_nonfinite(array: Array, name: str) -> None:
 
 def shorten(value: Any, limit: int = 60) -> str:
     """Repr of a value, cut to one line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except RecursionError:
+        text = f"a {type(value).__name__} nested too deeply to be shown"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -168,6 +168,12 @@ CHECKPOINTS = [
     ),
     (lambda: harmed(config(hidden_size=LEFT_OUT)), V, r"^config\.json: hidden_size must be a whole .*it is missing$"),
     (lambda: harmed(config(hidden_size="4")), V, r"^config\.json: hidden_size must be a whole number, 1 or .*got '4'$"),
+    (lambda: harmed(config(vocab_size=2**31)), V, r"^config\.json: vocab_size must be a whole number, 2147483647 at m"),
+    (
+        lambda: harmed(config(expand=2**30, intermediate_size=LEFT_OUT)),
+        V,
+        r"^the tensors do not fit config\.json: 18 of another shape: .* wanted \(8589934592, 4\), .*, and 16 more$",
+    ),
     (lambda: harmed(config(num_hidden_layers=True)), V, r"^config\.json: num_hidden_layers must be a .*got True$"),
     (lambda: harmed(config(layer_norm_epsilon=0)), V, r"^config\.json: layer_norm_epsilon must be a number above 0, g"),
     (
@@ -231,6 +237,7 @@ CHECKPOINTS = [
     (lambda: harmed(indexed(["part.safetensors"])), V, r"index\.json must have a weight_map from .*got \['part\.saf"),
     (lambda: harmed(indexed({})), V, r"index\.json must have a weight_map from names to files, got \{\}"),
     (lambda: harmed(indexed({"a": 3})), V, r"index\.json must have a weight_map from names to files, got \{'a': 3\}"),
+    (lambda: harmed(indexed({"a": "x" * 300})), N, r"index\.json names the file 'x+…, which is not in the folder$"),
     (lambda: harmed(indexed({"a": "gone"})), N, r"index\.json names the file 'gone', which is not in the folder"),
     (
         lambda: harmed(indexed({"a": "../config.json"})),
@@ -240,7 +247,7 @@ CHECKPOINTS = [
     (
         lambda: harmed(indexed({"a": "part.safetensors"})),
         V,
-        r"index\.json names 1 tensors that no file has: \['a'\]",
+        r"index\.json names 1 tensors that their files do not have: \['a'\]",
     ),
     (lambda: harmed(cut), V, r"model\.safetensors is no whole safetensors file .*incomplete.*; it may be cut off or d"),
     (lambda: harmed(text(WEIGHTS, b"")), V, r"model\.safetensors is no whole safetensors file"),
@@ -398,6 +405,7 @@ MODELS = [
     (lambda: MODEL.generate("abc"), T, r"^prompt_ids must be token ids, .*got 'abc'; a text goes through a tokenizer$"),
     (lambda: MODEL.generate([]), V, r"^a prompt must be one row of token ids, one at least .*got shapes \[\(0,\)\]$"),
     (lambda: MODEL.generate([[1], [[2]]]), V, r"^a prompt must be one row .*got shapes \[\(1,\), \(1, 1\)\]$"),
+    (lambda: MODEL.generate([[1, [2]], [3]]), V, r"^prompt_ids must be of one length, .*got \[1, \[2\]\]$"),
     (lambda: MODEL.generate([1], -1), V, r"^max_new_tokens must be a whole number, 0 or more, got -1$"),
     (
         lambda: MODEL.generate([1], temperature=-1),
@@ -461,7 +469,7 @@ CALLS = {
     (lambda d, d_state, d_conv, expand, head_dim, n_groups: Block2.initial(
         d, d_state=d_state, d_conv=d_conv, expand=expand, head_dim=head_dim, n_groups=n_groups)
     ): {"d": 4, "d_state": 3, "d_conv": 2, "expand": 2, "head_dim": 4, "n_groups": 1},
-    (lambda u, state: ONE(u, state)): {"u": U, "state": STATE},
+    (lambda u, state, flag: ONE(u, state, return_state=flag)): {"u": U, "state": STATE, "flag": True},
     (lambda conv, ssm: ONE(U, (conv, ssm))): dict(zip(("conv", "ssm"), STATE, strict=True)),
     (lambda u, state: TWO(u, state)): {"u": U, "state": TWO.initial_state()},
     (lambda u, state: ONE.step(u, state)): {"u": U[0], "state": STATE},
@@ -470,10 +478,14 @@ CALLS = {
     (lambda epsilon: model(epsilon=epsilon)([1])): {"epsilon": 1e-5},
     (lambda norm, mixer: model(layers=[(norm, mixer)])): {"norm": ONES(4), "mixer": ONE},
     (lambda w, d, n, kind: Model.initial(w, d, n, kind=kind)): {"w": 20, "d": 4, "n": 2, "kind": "mamba"},
-    (lambda ids, state: MODEL(ids, state)): {"ids": [1, 2], "state": MODEL.initial_state()},
+    (lambda ids, state, hidden, flag: MODEL(ids, state, hidden=hidden, return_state=flag)): {
+        "ids": [1, 2], "state": MODEL.initial_state(), "hidden": False, "flag": True,
+    },
     (lambda ids, state: MODEL.prefill(ids, state)): {"ids": [1, 2], "state": MODEL.initial_state()},
     (lambda ids, state: MODEL.step(ids, state)): {"ids": 1, "state": MODEL.initial_state()},
-    (lambda h, state: MODEL.backbone(h, state)): {"h": U, "state": MODEL.initial_state()},
+    (lambda h, state, flag: MODEL.backbone(h, state, return_state=flag)): {
+        "h": U, "state": MODEL.initial_state(), "flag": True,
+    },
     (lambda **options: list(MODEL.generate(**options))): {
         "prompt_ids": [1, 2], "max_new_tokens": 2, "temperature": 1.0, "top_k": 3, "top_p": 0.5, "stop": 3, "seed": 0,
         "progress": False,

@@ -361,6 +361,29 @@ def test_a_model_in_two_files_is_the_model(kind, tmp_path):
         load(tmp_path)
 
 
+def test_a_tensor_of_two_files_is_that_of_the_index(tmp_path):
+    model = drawn()
+    save(model, tmp_path)
+    sharded(tmp_path, ("b", "a"))
+    other, index = load_file(tmp_path / "b"), json.loads((tmp_path / INDEX).read_text())
+    assert index["weight_map"]["backbone.norm_f.weight"] == "a"
+    (tmp_path / "b").write_bytes(file_of(other | {"backbone.norm_f.weight": 9 * model.norm}))
+    assert_same(load(tmp_path), model)
+    index["weight_map"]["backbone.norm_f.weight"] = "b"
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    assert_same(load(tmp_path), replace(model, norm=9 * model.norm))
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_an_entry_as_deep_as_the_parser_goes_is_refused(opening, closing, tmp_path):
+    save(drawn(), tmp_path)
+    text = json.dumps(config_of(tmp_path) | {"time_step_rank": "here"})
+    for depth in range(800, 1000):
+        (tmp_path / CONFIG).write_text(text.replace('"here"', opening * depth + "1" + closing * depth))
+        with pytest.raises(ValueError, match=r"config\.json(: time_step_rank must be a whole| must hold JSON)"):
+            load(tmp_path)
+
+
 def original(folder, model, ssm=None, left_out=(), **changes):
     """A model as the folders of state-spaces have it: names, config, the head beside the embedding."""
     save(model, folder)

@@ -10,6 +10,7 @@ import numpy as np
 from statespace.arrays import Array, refuse_nonfinite
 from statespace.mamba.layers import as_real, as_rows, as_state
 from statespace.mamba.weights import Weights
+from statespace.selective.arguments import check_flag
 
 
 class BlockState(NamedTuple):
@@ -99,6 +100,7 @@ class Block(Weights, ABC):
         ndarray, (..., L, d_model)
             In the precision of u; the work is done in that of the weights where it is the higher one.
         """
+        check_flag(return_state, "return_state")
         signal = self._as_input(u, 2)
         y, last = self._over_rows(self.run, signal, state, 2)
         return (y, last) if return_state else y

@@ -72,7 +72,8 @@ def _of_transformers(fields: _Fields, kind: str) -> Architecture:
         "eos": fields.tokens("eos_token_id"),
     }  # fmt: skip
     if kind == "mamba":
-        d_inner = fields.size("intermediate_size", fields.size("expand", 2) * d_model)
+        given = fields.get("intermediate_size") is not None
+        d_inner = fields.size("intermediate_size") if given else fields.size("expand", 2) * d_model
         return Architecture(
             d_inner=d_inner,
             d_state=fields.size("state_size", 16),
@@ -131,7 +132,8 @@ class _Fields:
     def size(self, name: str, default: int | None = None) -> int:
         value = self.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST:
-            raise self.refuse(name, "a whole number, 1 or more")
+            large = isinstance(value, int) and value > _LARGEST
+            raise self.refuse(name, f"a whole number, {f'{_LARGEST} at most' if large else '1 or more'}")
         return value
 
     def rank(self, name: str, d_model: int) -> int:

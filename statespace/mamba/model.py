@@ -17,6 +17,7 @@ from statespace.mamba.mamba1 import MambaBlock
 from statespace.mamba.mamba2 import Mamba2Block
 from statespace.mamba.tokens import as_ids, as_row
 from statespace.mamba.weights import Weights, as_epsilon, as_kind, as_weight
+from statespace.selective.arguments import check_flag
 from statespace.selective.system import as_size
 
 _TOKENS = 512  # of all sequences at once: matrix products are at their full speed, and 20 MB are at work at 130M
@@ -190,6 +191,8 @@ class LanguageModel(Weights):
         -------
         ndarray, (..., L, vocabulary)
         """
+        check_flag(hidden, "hidden")
+        check_flag(return_state, "return_state")
         tokens = self._as_series(ids)
         batch, width = tokens.shape[:-1], self.d_model if hidden else self.n_vocabulary
         rows = as_rows(tokens, 1)
@@ -271,6 +274,7 @@ class LanguageModel(Weights):
         ndarray, (..., L, d_model)
             In the precision of h.
         """
+        check_flag(return_state, "return_state")
         signal = as_real(h, "h")
         if signal.ndim < 2 or signal.shape[-1] != self.d_model:
             raise ValueError(f"h must have shape (..., L, {self.d_model}), as the model has it, got {signal.shape}")

@@ -11,7 +11,7 @@ from statespace.mamba.tensors import KINDS, Tensor
 
 EMBEDDINGS = ("backbone.embeddings.weight", "backbone.embedding.weight")  # of transformers, of state-spaces
 NORM, HEAD = "backbone.norm_f.weight", "lm_head.weight"
-_SHOWN = 6
+_SHOWN = 2
 
 
 class Part(NamedTuple):
@@ -98,7 +98,7 @@ def check_tensors(a: Architecture, tensors: dict[str, Tensor]) -> None:
         _complaint(
             "of another shape",
             [
-                f"{name} is {tensors[name].shape}, wanted {shape}"
+                f"{name} is {shorten(tensors[name].shape)}, wanted {shape}"
                 for name, shape in wanted.items()
                 if name in tensors and tensors[name].shape != shape
             ],
@@ -115,5 +115,5 @@ def check_tensors(a: Architecture, tensors: dict[str, Tensor]) -> None:
 
 def _complaint(what: str, found: list[str]) -> str:
     more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    shown = ", ".join(name if name.isprintable() else repr(name) for name in found[:_SHOWN])
+    shown = ", ".join(name if name.isprintable() and len(name) < 150 else shorten(name) for name in found[:_SHOWN])
     return f"{len(found)} {what}: {shown}{more}" if found else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,13 +40,13 @@ def find_tensors(folder: Path) -> dict[str, Tensor]:
         raise ValueError(f"{folder / _INDEX} must have a weight_map from names to files, got {shorten(index)}")
     tensors: dict[str, Tensor] = {}
     for shard in sorted(set(index.values())):
-        if Path(shard).name != shard or not (folder / shard).is_file():
-            raise FileNotFoundError(f"{folder / _INDEX} names the file {shard!r}, which is not in the folder")
+        if Path(shard).name != shard or not os.path.isfile(folder / shard):  # False of a name that no file can have
+            raise FileNotFoundError(f"{folder / _INDEX} names the file {shorten(shard)}, which is not in the folder")
         found = tensors_in(folder / shard)
         tensors |= {name: tensor for name, tensor in found.items() if index.get(name, shard) == shard}
     lost = sorted(set(index) - set(tensors))
     if lost:
-        raise ValueError(f"{folder / _INDEX} names {len(lost)} tensors that no file has: {shorten(lost)}")
+        raise ValueError(f"{folder / _INDEX} names {len(lost)} tensors that their files do not have: {shorten(lost)}")
     return tensors
 
 

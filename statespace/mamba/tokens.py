@@ -47,7 +47,7 @@ def as_prompts(value: Any, vocabulary: int) -> tuple[list[Array], bool]:
             f"prompt_ids must be token ids, or a list of prompts, got {shorten(value)}; a text goes through a tokenizer"
         )
     given = list(value)
-    alone = all(np.ndim(item) == 0 for item in given)
+    alone = not any(np.iterable(item) for item in given)
     prompts = [as_ids(item, vocabulary, "prompt_ids") for item in ([given] if alone else given)]
     if any(prompt.ndim != 1 or not prompt.size for prompt in prompts):
         shapes = [prompt.shape for prompt in prompts]
