@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import statespace as ss
 from gallery import digital_systems, random_matrices, relative
 from statespace import scan
 from statespace.cpu import share, thread_count
+from statespace.cpu.threads import _pool as shared_pool
 from statespace.scan.time_blocks import Blocks
 from statespace.simulation import choice, forms
 
@@ -634,6 +636,20 @@ def test_an_error_in_a_task_is_raised(monkeypatch, threads):
 
     with pytest.raises(ArithmeticError, match="task"):
         share(task, 8)
+
+
+def test_a_job_that_nobody_took_keeps_no_arrays(monkeypatch):
+    """A thread that is busy elsewhere leaves it in the queue: a long run of many pieces would fill the memory."""
+    monkeypatch.setenv("STATESPACE_THREADS", "2")
+    busy, array = threading.Event(), np.ones(10)
+    shared_pool(1).queue.put(busy.wait)
+    share(lambda first, last, array=array: None, 4)
+    kept = weakref.ref(array)
+    del array
+    try:
+        assert kept() is None
+    finally:
+        busy.set()
 
 
 def test_an_error_waits_for_the_other_threads(monkeypatch):

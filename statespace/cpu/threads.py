@@ -74,8 +74,13 @@ def share(task: Callable[[int, int], None], count: int, *, least: int = 1) -> No
             break
         except BaseException as error:  # Ctrl-C while waiting: wait on
             failed.append(error)
+    task = _nothing  # a job that nobody has taken yet would keep the arrays of this one
     if failed:
         raise failed[0]
+
+
+def _nothing(first: int, last: int) -> None:
+    pass
 
 
 def _wait(ended: list[None], count: int) -> None:
