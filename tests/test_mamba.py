@@ -555,6 +555,18 @@ def test_causal_convolution_is_its_equation_in_any_pieces(taps, dtype):
             np.testing.assert_array_equal(state, last)
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_nan_goes_forward_in_a_convolution_only(silent):
+    """To the samples that see it, in its channel and its sequence."""
+    x, w = np.random.default_rng(15).normal(size=(2, 20, 5)), np.random.default_rng(16).normal(size=(5, 3))
+    clean = causal_convolution(x, w, silu=silent)
+    x[1, 7, 2] = np.nan
+    y = causal_convolution(x, w, silu=silent)
+    assert np.isnan(y[1, 7:10, 2]).all()
+    clean[1, 7:10, 2] = y[1, 7:10, 2] = 0
+    np.testing.assert_array_equal(y, clean)
+
+
 def test_silu_far_out():
     """0 and x to the last bit but one, and no overflow; NaN stays."""
     x = np.array([-np.inf, -1e4, -800, -100, 0, 100, 1e4, np.inf, np.nan])
@@ -726,6 +738,7 @@ def test_top_k_and_top_p_keep_what_they_say():
         (1.0, [0, 1, 2, 3]),
     ):
         assert np.flatnonzero(draws(z, 400, top_p=top_p)).tolist() == kept
+    assert np.flatnonzero(draws(np.zeros(4), 400, top_p=0.5)).tolist() == [0, 1]  # met exactly
     # 0.4/0.7 of what top_k=2 leaves is more than 0.5
     assert np.flatnonzero(draws(z, 400, top_k=2, top_p=0.5)).tolist() == [0]
     assert np.flatnonzero(draws(z, 400, temperature=100.0, top_p=0.49)).tolist() == [0, 2]
