@@ -189,6 +189,11 @@ def test_any_layout_and_byte_order_is_saved(kind, tmp_path):
     assert_same(load(tmp_path), model)
 
 
+def test_whoever_may_read_the_config_may_map_the_weights(tmp_path):
+    save(drawn("mamba"), tmp_path)
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
 @pytest.mark.parametrize("number", [np.float32, np.float64, np.int64])
 def test_numbers_of_numpy_are_saved(number, tmp_path):
     model = drawn("mamba2")

@@ -33,6 +33,17 @@ assert not heavy, heavy
     python(code)
 
 
+def test_a_checkpoint_is_inspected_without_numba(tmp_path):
+    """Nor is it loaded with the blocks of Mamba: their loops come when they run."""
+    ss.mamba.save(ss.mamba.LanguageModel.initial(20, 4, 1), tmp_path)
+    python(f"""
+import sys, statespace as ss
+assert ss.mamba.load({str(tmp_path)!r}).n_layers == 1 and "Mamba-1" in ss.mamba.inspect({str(tmp_path)!r})
+heavy = [name for name in {HEAVY} if name in sys.modules]
+assert not heavy, heavy
+""")
+
+
 def test_assertions_do_without_hypothesis():
     """`statespace.testing` is imported on first use, and Hypothesis with its strategies only."""
     python("""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from statespace.arrays import Array, refuse_nonfinite
-from statespace.mamba.layers import as_real, as_rows, as_state
-from statespace.mamba.weights import Weights
+from statespace.mamba.layers import as_rows, as_state
+from statespace.mamba.weights import Weights, as_real
 from statespace.selective.arguments import check_flag
 
 

@@ -192,10 +192,12 @@ def save(model: LanguageModel, folder: Any) -> None:
     path, tensors = as_folder(folder), tensors_of(model)
     config = json.dumps(config_of(model), indent=2) + "\n"  # all of it, before anything is written
     path.mkdir(parents=True, exist_ok=True)
-    fresh = path / f"{SINGLE}.new"  # the old one may be mapped, by this model even
-    save_file(tensors, fresh, metadata={"format": "pt"})
-    fresh.replace(path / SINGLE)
-    (path / "config.json").write_text(config, encoding="utf-8")
+    weights, words = (path / f"{name}.new" for name in (SINGLE, "config.json"))
+    words.write_text(config, encoding="utf-8")
+    save_file(tensors, weights, metadata={"format": "pt"})
+    weights.chmod(words.stat().st_mode)  # safetensors lets nobody else read it
+    weights.replace(path / SINGLE)  # not written over: the old one may be mapped, by this model even
+    words.replace(path / "config.json")
 
 
 def tensors_of(model: LanguageModel) -> dict[str, Array]:
@@ -203,9 +205,10 @@ def tensors_of(model: LanguageModel) -> dict[str, Array]:
     found = {EMBEDDINGS[0]: model.embedding, NORM: model.norm}
     if model.head is not None:
         found[HEAD] = model.head
+    parts = parts_of(describe(model))
     for i, layer in enumerate(model.layers):
         found[tensor_name(i, PRE_NORM)] = layer.norm
-        for part in parts_of(describe(model)):
+        for part in parts:
             array = getattr(layer.mixer, part.field)
             if array is not None:
                 found[tensor_name(i, part)] = np.ascontiguousarray(array).reshape(part.shape)

@@ -13,6 +13,7 @@ from statespace.mamba.block import BlockState
 from statespace.mamba.tokens import as_prompts, as_row
 from statespace.mamba.weights import is_number
 from statespace.selective.arguments import check_flag
+from statespace.selective.system import as_size
 
 if TYPE_CHECKING:
     from statespace.mamba.model import LanguageModel, States
@@ -34,12 +35,12 @@ def generate(
 ) -> Iterator[Any]:  # fmt: skip
     """Check what `LanguageModel.generate` is given, and begin."""
     prompts, alone = as_prompts(prompt_ids, model.n_vocabulary)
-    count = _as_count(max_new_tokens, "max_new_tokens", 0)
+    count = as_size(max_new_tokens, "max_new_tokens", 0)
     choice = _as_choice(temperature, top_k, top_p)
     ends = model.eos if stop is None else as_row(stop, model.n_vocabulary, "stop")
     if progress is not None:
         check_flag(progress, "progress")
-    generators = np.random.default_rng(_as_count(seed, "seed", 0)).spawn(len(prompts))
+    generators = np.random.default_rng(as_size(seed, "seed", 0)).spawn(len(prompts))
     texts = _texts(model, prompts, count, choice, np.asarray(ends, np.intp), generators)
     return _with_bar((int(row[0]) for row in texts) if alone else texts, count, progress)
 
@@ -119,10 +120,4 @@ def _as_choice(temperature: Any, top_k: Any, top_p: Any) -> Choice:
         raise ValueError(f"top_p must be a probability above 0, got {shorten(top_p)}")
     if temperature == 0 and not (top_k is None and top_p is None):
         raise ValueError("top_k and top_p are of what is drawn, and temperature 0 draws nothing; give a temperature")
-    return Choice(float(temperature), None if top_k is None else _as_count(top_k, "top_k", 1), top_p)
-
-
-def _as_count(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more, got {shorten(value)}")
-    return int(value)
+    return Choice(float(temperature), None if top_k is None else as_size(top_k, "top_k"), top_p)

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, shorten
-from statespace.cpu import share
-from statespace.mamba.weights import as_epsilon
+from statespace.arrays import Array, shorten
+from statespace.mamba.weights import as_epsilon, as_real
 from statespace.selective.arguments import check_flag
 
 _SPAN = 32  # samples that a thread convolves in one piece, some 50 µs
@@ -20,8 +19,10 @@ def in_turn(task: Callable[[int, int], None], count: int, least: int = 1) -> Non
     """Share a task; one piece is done at once: to look for a second thread takes as long as a step of a block."""
     if count <= least:
         task(0, count)
-    else:
-        share(task, count, least=least)
+        return
+    from statespace.cpu import share
+
+    share(task, count, least=least)
 
 
 def taps_of(weight: Array, bias: Array | None) -> tuple[Array, Array]:
@@ -193,14 +194,6 @@ def causal_convolution(
 
 
 # --------------------------------------------------------------- what they are given
-
-
-def as_real(value: Any, name: str) -> Array:
-    """Float32 or float64."""
-    array = as_signal(value, name)
-    if array.dtype.kind == "c":
-        raise TypeError(f"{name} must be real, got dtype {array.dtype}")
-    return array
 
 
 def as_rows(array: Array, core: int) -> Array:

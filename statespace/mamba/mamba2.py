@@ -10,8 +10,8 @@ import numpy as np
 
 from statespace.arrays import Array, shorten
 from statespace.mamba.block import Block, BlockState
-from statespace.mamba.layers import as_real, convolved, convolved_step, gated, linear, normalized, taps_of
-from statespace.mamba.weights import as_epsilon, as_kind, as_poles, is_number
+from statespace.mamba.layers import convolved, convolved_step, gated, linear, normalized, taps_of
+from statespace.mamba.weights import as_epsilon, as_kind, as_poles, as_real, is_number
 from statespace.selective import ssd
 from statespace.selective.arguments import check_flag
 from statespace.selective.system import as_size, initial_bias, uniform

@@ -12,11 +12,11 @@ import numpy as np
 from statespace.arrays import Array, check_choice, refuse_nonfinite, shorten
 from statespace.mamba.block import BlockState, as_block_state
 from statespace.mamba.generation import generate
-from statespace.mamba.layers import as_real, as_rows, linear, normalized
+from statespace.mamba.layers import as_rows, linear, normalized
 from statespace.mamba.mamba1 import MambaBlock
 from statespace.mamba.mamba2 import Mamba2Block
 from statespace.mamba.tokens import as_ids, as_row
-from statespace.mamba.weights import Weights, as_epsilon, as_kind, as_weight
+from statespace.mamba.weights import Weights, as_epsilon, as_kind, as_real, as_weight
 from statespace.selective.arguments import check_flag
 from statespace.selective.system import as_size
 

@@ -10,11 +10,17 @@ import numpy as np
 from statespace.arrays import Array, FrozenArrays, as_signal, frozen, refuse_nonfinite, shorten
 
 
-def as_weight(value: Any, name: str, shape: tuple[int | None, ...]) -> Array:
-    """A read-only array of real, finite numbers of a shape, None standing for any size from 1 on."""
+def as_real(value: Any, name: str) -> Array:
+    """Float32 or float64."""
     array = as_signal(value, name)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} must be real, got dtype {array.dtype}")
+    return array
+
+
+def as_weight(value: Any, name: str, shape: tuple[int | None, ...]) -> Array:
+    """A read-only array of real, finite numbers of a shape, None standing for any size from 1 on."""
+    array = as_real(value, name)
     fits = array.ndim == len(shape) and all(
         size > 0 if want is None else size == want for want, size in zip(shape, array.shape, strict=True)
     )

@@ -208,10 +208,10 @@ def _sizes(d: Any, n: Any, rank: Any) -> int:
     return [as_size(value, name) for name, value in (("d", d), ("n", n), ("rank", rank))][-1]
 
 
-def as_size(value: Any, name: str) -> int:
-    """A whole number, 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a whole number, 1 or more, got {shorten(value)}")
+def as_size(value: Any, name: str, least: int = 1) -> int:
+    """A whole number, not too small."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {shorten(value)}")
     return int(value)
 
 
