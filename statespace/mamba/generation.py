@@ -70,14 +70,13 @@ def _texts(
 
 def _read(model: LanguageModel, prompts: list[Array]) -> tuple[Array, States]:
     """Logits after every prompt, and the states; those of one length are read together."""
-    logits = np.empty((len(prompts), model.n_vocabulary), model.dtype)
-    state = model.initial_state((len(prompts),))
     lengths = np.array([len(prompt) for prompt in prompts])
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        logits[rows], read = model.prefill(np.stack([prompts[i] for i in rows]))
-        for whole, part in zip(state, read, strict=True):
-            whole.conv[rows], whole.ssm[rows] = part
+    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    found = [model.prefill(np.stack([prompts[i] for i in rows])) for rows in groups]
+    order = np.argsort(np.concatenate(groups))
+    logits = np.concatenate([part for part, _ in found])[order]
+    layers = zip(*(state for _, state in found), strict=True)
+    state = tuple(BlockState(*(np.concatenate(parts)[order] for parts in zip(*layer, strict=True))) for layer in layers)
     return logits, state
 
 
