@@ -1,23 +1,33 @@
-"""Floor 1: the CUDA twins of `statespace.cpu`. Here for now: the door, which says what is missing."""
+"""Floor 1: the CUDA twins of `statespace.cpu`, by the same names, and what they need: CuPy, a driver, a card, NVRTC.
 
-from __future__ import annotations
+What is imported here compiles nothing: a kernel is compiled for a card on the first call that needs it.
+"""
 
-from typing import Any
+from statespace.gpu.adjoint import selective_adjoint
+from statespace.gpu.affine import affine_steps
+from statespace.gpu.cascade import cascade_steps, delay_steps
+from statespace.gpu.dense import carry, complex_dense_steps, dense_steps, low_rank_steps, tiled
+from statespace.gpu.diagonal import diagonal_steps, pair_steps
+from statespace.gpu.faults import require_cupy, require_device
+from statespace.gpu.loader import kernel, launch, multiprocessors
+from statespace.gpu.selective import selective_scan
 
-
-def require_cupy() -> Any:
-    """Return the CuPy module, or say how to install it.
-
-    Raises
-    ------
-    ImportError
-        CuPy is not installed, or does not import.
-    """
-    try:
-        import cupy
-    except ImportError as error:
-        raise ImportError(
-            f"the GPU engine needs CuPy, which does not import here ({error}); "
-            'install it with: python -m pip install "cupy-cuda13x[ctk]" (CUDA 13, NVIDIA driver 580 or newer)'
-        ) from error
-    return cupy
+__all__ = [
+    "affine_steps",
+    "carry",
+    "cascade_steps",
+    "complex_dense_steps",
+    "delay_steps",
+    "dense_steps",
+    "diagonal_steps",
+    "kernel",
+    "launch",
+    "low_rank_steps",
+    "multiprocessors",
+    "pair_steps",
+    "require_cupy",
+    "require_device",
+    "selective_adjoint",
+    "selective_scan",
+    "tiled",
+]

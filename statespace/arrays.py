@@ -81,6 +81,20 @@ def refuse_foreign(value: Any, name: str) -> None:
         )
 
 
+def on_device(value: Any) -> bool:
+    """Whether a value is an array of CuPy, which lives on a GPU. Nothing is imported to find out."""
+    kind = type(value)
+    return kind is not np.ndarray and kind.__name__ == "ndarray" and kind.__module__.partition(".")[0] == "cupy"
+
+
+def library_of(*values: Any) -> Any:
+    """The module, NumPy or CuPy, whose functions take these arrays: CuPy's where one of them lives on a GPU."""
+    for value in values:
+        if on_device(value):
+            return sys.modules["cupy"]
+    return np
+
+
 def as_numbers(value: Any, name: str) -> Array:
     """Turn an array or nested list into a float or complex array; integers become float64."""
     refuse_foreign(value, name)
@@ -88,6 +102,10 @@ def as_numbers(value: Any, name: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    return _in_numbers(array, name, value)
+
+
+def _in_numbers(array: Array, name: str, value: Any) -> Array:
     if array.dtype.kind in "biu" or array.dtype == np.float16:
         return array.astype(np.float64)
     if array.dtype.kind not in "fc":
@@ -103,27 +121,40 @@ def as_coefficients(value: Any, name: str) -> Array:
     return array
 
 
-def as_signal(value: Any, name: str) -> Array:
-    """Float32, float64, complex64 or complex128, as it came; anything wider becomes double."""
-    array = as_numbers(value, name)
+def as_signal(value: Any, name: str, half: bool = False) -> Array:
+    """Float32, float64, complex64 or complex128, as it came, also on a GPU; anything wider becomes double.
+
+    With ``half`` also float16, on a GPU.
+    """
+    if half and on_device(value) and value.dtype == np.float16:
+        return value
+    array = _in_numbers(value, name, value) if on_device(value) else as_numbers(value, name)
     if array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
         return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     return array
 
 
+def as_host_signal(value: Any, name: str) -> Array:
+    """The same where the code below knows NumPy only: an array of a GPU is refused, with the line to write."""
+    refuse_foreign(value, name)
+    return as_signal(value, name)
+
+
 def is_finite(array: Array) -> bool:
     """Whether an array holds no NaN and no infinity: its sum would be one, and needs neither memory nor much time."""
+    xp = np if type(array) is np.ndarray else library_of(array)
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())  # a sum can overflow by itself
+        return bool(xp.isfinite(array.sum())) or bool(xp.isfinite(array).all())  # a sum can overflow by itself
 
 
 def refuse_nonfinite(array: Array, name: str) -> None:
     """Raise when an array holds NaN or infinity, saying how many and where the first is."""
     if is_finite(array):
         return
-    bad = ~np.isfinite(array)
+    xp = library_of(array)
+    bad = ~xp.isfinite(array)
     if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        first = tuple(int(i) for i in xp.argwhere(bad)[0])
         raise ValueError(
             f"{name} must be finite, got {int(bad.sum())} NaN or infinite of {array.size} values, "
             f"the first is {name}[{', '.join(map(str, first))}] = {array[first]}"

@@ -28,7 +28,11 @@ def pytest_configure(config):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print how much of its bound each law needed."""
+    """Print how the kernels for GPUs ran, and how much of its bound each law needed."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    told = {tuple(pair) for report in reports for pair in getattr(report, "user_properties", ())}
+    for sentence in sorted(value for name, value in told if name == "GPU kernels"):
+        terminalreporter.write_line(f"GPU kernels: {sentence}")
     if config.getoption("markexpr") == "deep":
         terminalreporter.section("laws: how far the errors stay below their bounds")
         terminalreporter.write_line("\n".join(margins.table()))

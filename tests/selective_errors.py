@@ -1,5 +1,7 @@
 """What the selective doors say to bad input; part of the table of tests/test_errors.py."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 import statespace as ss
@@ -138,7 +140,19 @@ def scan_pulled(grad_y=U, grad_state=None, **more):
     return pullback(grad_y, grad_state)
 
 
+def on_gpu(number):
+    """What an array of CuPy is known by."""
+    return type("ndarray", (), {"__module__": "cupy", "device": SimpleNamespace(id=number)})()
+
+
 SCAN = [
+    (lambda: scan(u=on_gpu(0)), T, r"^delta lives on the host and u on a GPU; write cupy\.asarray\(delta\)$"),
+    (lambda: scan(A=on_gpu(0)), T, r"^A lives on a GPU and u on the host; write cupy\.asarray\(u\), or cupy"),
+    (
+        lambda: scan(u=on_gpu(0), delta=on_gpu(1)),
+        T,
+        r"^delta lives on GPU 1 and u on GPU 0; write cupy\.asarray\(delta\) under cupy\.cuda\.Device\(0\)$",
+    ),
     (lambda: scan(method="matched"), V, r"^MatchedPoles is no function of ΔA and has no step that varies; take"),
     (
         lambda: scan(method=ss.Bilinear(prewarp=1.0)),

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from statespace.cpu import discretize as lanes
 from statespace.cpu.compile import compiled
 from statespace.cpu.discretize import factors, load_vector
 from statespace.cpu.functions import LOG2_E, exponential, logistic, softplus
 from statespace.cpu.parts import get, like, put
 from statespace.cpu.simd import lanes_of, load, mul, number, store
 from statespace.discretization.names import METHODS
+from statespace.rule_numbers import EXP_TRAPEZOIDAL, FOH, GBT, IMPULSE, S4_BILINEAR, S4_ZOH, ZOH
 
 RULES = {
-    lanes.IMPULSE: "mamba", lanes.S4_ZOH: "s4_zoh", lanes.ZOH: "zoh", lanes.FOH: "foh",
-    lanes.EXP_TRAPEZOIDAL: "exp_trapezoidal", lanes.GBT: "bilinear", lanes.S4_BILINEAR: "s4_bilinear",
+    IMPULSE: "mamba", S4_ZOH: "s4_zoh", ZOH: "zoh", FOH: "foh", EXP_TRAPEZOIDAL: "exp_trapezoidal", GBT: "bilinear",
+    S4_BILINEAR: "s4_bilinear",
 }  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from scipy import signal
 
 import statespace as ss
 from statespace.cpu import share
+from statespace.scan import require_one_place
+from statespace.simulation.run import refuse_uneven
 
 SPRING = ss.ContinuousSystem([[0, 1], [-4, -0.4]], [[0], [1]], [[1, 0]])
 MIMO = ss.ContinuousSystem(np.diag([-1.0, -2.0, -3.0]), np.ones((3, 2)), np.ones((3, 3)))
@@ -79,6 +81,9 @@ F = AssertionError  # what an assertion of ss.testing is for
 def foreign(module, name="Array"):
     """An array of a library that is not installed here."""
     return type(name, (), {"__module__": module})()
+
+
+ON_GPU = foreign("cupy", "ndarray")
 
 
 def without_control():
@@ -208,9 +213,15 @@ CASES = [
     (lambda: ss.simulate(SPRING, U, t=foreign("xarray.core")), T, r"t is a xarray Array.*write t\.to_numpy\(\)"),
     (lambda: ss.simulate(DIGITAL, foreign("polars.series")), T, r"u is a polars Array.*write u\.to_numpy\(\)"),
     (lambda: continuous(b=foreign("scipy.sparse._csr", "csr_array")), T, r"B is a scipy csr_array.*B\.toarray\(\)"),
-    (lambda: ss.filter(DIGITAL, foreign("cupy", "ndarray")), T, r"x is a cupy ndarray.*write cupy\.asnumpy\(x\)"),
+    (lambda: continuous(a=foreign("cupy", "ndarray")), T, r"A is a cupy ndarray.*write cupy\.asnumpy\(A\)"),
     (lambda: ss.simulate(DIGITAL, np.ma.masked_equal(U, 1)), T, r"u is a masked array.*write u\.filled\(numpy\.nan\)"),
     (lambda: SPRING(foreign("torch")), T, r"s is a torch Array"),
+    # ---- two places; the rest of what a device refuses is in tests/gpu/test_lti.py
+    (lambda: require_one_place(ON_GPU, "u", {"x0": U}), T, r"^x0 lives on the host and u on a GPU; .*\.asarray\(x0\)$"),
+    (lambda: ss.simulate(DIGITAL, U, x0=ON_GPU), T, r"^x0 lives on a GPU and u on the host; .*cupy\.asnumpy\(x0\)$"),
+    (lambda: ss.convolve(U, ON_GPU), T, r"^h lives on a GPU and u on the host; write cupy\.asarray\(u\), or cupy"),
+    (lambda: ss.filtfilt(DIGITAL, ON_GPU), T, r"^filtfilt runs on the host .*write filtfilt\(system, cupy\.asnumpy"),
+    (lambda: refuse_uneven("auto", ON_GPU), V, r"^on an uneven grid a system changes .*cupy\.asnumpy\(u\), or give"),
     (lambda: SPRING * foreign("torch"), T, r"is a torch Array"),
     (lambda: SPRING + foreign("torch"), T, r"gain is a torch Array"),
     (lambda: SPRING - foreign("torch"), T, r"gain is a torch Array"),

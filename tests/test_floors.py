@@ -10,12 +10,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "statespace"
 
 FLOOR = {
-    "arrays": 0,
+    "arrays": 0, "rule_numbers": 0,
     "structure": 1, "cpu": 1, "gpu": 1,
     "systems": 2, "scan": 2,
     "conversion": 3, "discretization": 3, "frequency": 3, "hippo": 3, "kernels": 3,
     "export": 4, "selective": 4,
-    "simulation": 5, "mamba": 5,
+    "simulation": 5, "mamba": 5, "doctor": 5,
     "plot": 6, "scipy_signal": 6, "testing": 6, "__main__": 6,
     "__init__": 7,
 }  # fmt: skip

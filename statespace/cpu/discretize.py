@@ -16,8 +16,7 @@ from statespace.cpu.compile import FAST, inlined
 from statespace.cpu.functions import exponential, rotation
 from statespace.cpu.parts import choose, constant, inverse, largest, minus, plus, polynomial, scale, times, times_plus
 from statespace.cpu.simd import add, fma, lanes_of, load, mul, number, sub
-
-IMPULSE, S4_ZOH, ZOH, FOH, EXP_TRAPEZOIDAL, GBT, S4_BILINEAR = range(7)
+from statespace.rule_numbers import EXP_TRAPEZOIDAL, GBT, IMPULSE, S4_BILINEAR, S4_ZOH, ZOH
 
 # ∫₀¹ w(s) e^{sz} ds as Taylor series of 22 terms; beyond |z| = 1.25 the closed forms lose nothing.
 _RADIUS = 1.25

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, shorten
+from statespace.arrays import Array, as_signal, library_of, shorten
 from statespace.kernels.cauchy import cauchy_kernel
 from statespace.kernels.vandermonde import fill_power_sums
 from statespace.scan import run, without_remnants
@@ -35,7 +35,9 @@ def kernel(system: DiscreteSystem, length: int, *, like: Any = None) -> Array:
     length : int
         Number of samples L, at least 1.
     like : ndarray, optional
-        An array whose precision the kernel shall have. It is computed in double and rounded once.
+        An array whose precision the kernel shall have. It is computed in double and rounded once. With an array of
+        CuPy the kernel is one too: of a Diagonal the tables of powers come from the host and their product is taken
+        on the device; the kernel of any other structure is computed on the host and uploaded.
 
     Returns
     -------
@@ -70,11 +72,12 @@ def kernel(system: DiscreteSystem, length: int, *, like: Any = None) -> Array:
     """
     check_discrete(system, "kernel")
     check_count(length, "length", "a kernel has at least its first sample, D")
+    xp = library_of(like)
     with np.errstate(over="ignore", invalid="ignore"):
-        h = _samples(system, int(length))
-    if not np.isfinite(h).all():
+        h = _samples(system, int(length), xp)
+    if not xp.isfinite(h).all():
         axes = tuple(axis for axis in range(h.ndim) if axis != h.ndim - 3)
-        first = int(np.argmax(~np.isfinite(h).all(axis=axes)))
+        first = int(xp.argmax(~xp.isfinite(h).all(axis=axes)))
         raise ValueError(
             f"the kernel overflows at sample {first} of {length}: the system is unstable, or its gain is more than "
             "double precision holds; take a shorter length"
@@ -97,28 +100,28 @@ def check_count(value: Any, name: str, why: str) -> None:
 
 
 def _precision(like: Any, h: Array) -> Any:
-    single = as_signal(like, "like").dtype.itemsize <= (8 if np.iscomplexobj(like) else 4)
+    kind = as_signal(like, "like").dtype
+    single = kind.itemsize <= (8 if kind.kind == "c" else 4)
     if h.dtype.kind == "c":
         return np.complex64 if single else np.complex128
     return np.float32 if single else np.float64
 
 
-def _samples(system: DiscreteSystem, length: int) -> Array:
+def _samples(system: DiscreteSystem, length: int, xp: Any) -> Array:
     if isinstance(system.A, Diagonal):
-        return _diagonal(system, length)
-    if isinstance(system.A, DiagonalPlusLowRank):
-        return cauchy_kernel(system, length)
-    return recurred(system, length)
+        return _diagonal(system, length, xp)
+    h = cauchy_kernel(system, length) if isinstance(system.A, DiagonalPlusLowRank) else recurred(system, length)
+    return h if xp is np else xp.asarray(h)
 
 
-def _diagonal(system: DiscreteSystem, length: int) -> Array:
+def _diagonal(system: DiscreteSystem, length: int, xp: Any) -> Array:
     """K_l = Σ_n (C_n B_n) λ_n^l, written straight into its place behind D."""
     batch, (p, m) = system.batch_shape, system.D.shape[-2:]
     poles = np.broadcast_to(system.A.diagonal, (*batch, system.state_size)).reshape(-1, system.state_size)
     products = system.C[..., :, None, :] * system.B.swapaxes(-1, -2)[..., None, :, :]  # (..., p, m, n)
     weights = np.broadcast_to(products, (*batch, *products.shape[-3:])).reshape(len(poles), p * m, system.state_size)
-    h = np.empty((*batch, length, p, m), np.complex128 if system.is_complex else np.float64)
-    h[..., 0, :, :] = system.D
+    h: Array = xp.empty((*batch, length, p, m), np.complex128 if system.is_complex else np.float64)
+    h[..., 0, :, :] = system.D if xp is np else xp.asarray(system.D)
     rest = h.reshape(len(poles), length, p * m)[:, 1:].swapaxes(-1, -2)
     fill_power_sums(poles, weights, rest, pairs=system.A.pairs)
     return h

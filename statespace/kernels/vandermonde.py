@@ -7,10 +7,11 @@ powers right to the last digit, whatever the angle (`cpu.powers`). No array of m
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, library_of, on_device
 
 _GROUP = 2**18  # complex numbers in the tables of the systems that are done together: 4 MB
 
@@ -29,8 +30,18 @@ def fill_power_sums(poles: Array, weights: Array, sums: Array, *, pairs: bool = 
     for first in range(0, systems, group):
         part = slice(first, first + group)
         left, right = _factors(poles[part], weights[part], step, blocks, pairs=pairs)
+        if on_device(sums):
+            _fill_on_device(left, right, sums[part])
+            continue
         for k in range(len(left)):
             sums[first + k] = (left[k] @ right[k]).reshape(rows, -1)[:, :length]
+
+
+def _fill_on_device(left: Array, right: Array, sums: Any) -> None:
+    """The same products where sums (systems, r, length) live on a device: tables from the host, all systems at once."""
+    xp, (systems, rows, length) = library_of(sums), sums.shape
+    products = xp.matmul(*(xp.asarray(np.ascontiguousarray(table)) for table in (left, right)))
+    sums[...] = products.reshape(systems, rows, -1)[..., :length]
 
 
 def _factors(poles: Array, weights: Array, step: int, blocks: int, *, pairs: bool) -> tuple[Array, Array]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, FrozenArrays, as_signal, frozen, refuse_nonfinite, shorten
+from statespace.arrays import Array, FrozenArrays, as_host_signal, frozen, refuse_nonfinite, shorten
 
 
 def as_real(value: Any, name: str) -> Array:
     """Float32 or float64."""
-    array = as_signal(value, name)
+    array = as_host_signal(value, name)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} must be real, got dtype {array.dtype}")
     return array

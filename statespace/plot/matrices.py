@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, refuse_nonfinite
+from statespace.arrays import Array, as_host_signal, refuse_nonfinite
 from statespace.plot.axes import finish, grid_of_axes, name_axis
 from statespace.selective import SelectiveSystem
 
@@ -91,7 +91,7 @@ def _as_matrices(matrix: Any) -> Array:
             "sequence_matrix draws matrices, got SelectiveSystem; "
             "write plot.sequence_matrix(statespace.sequence_matrix(system, u))"
         )
-    array = as_signal(matrix, "matrix")
+    array = as_host_signal(matrix, "matrix")
     if array.ndim < 2 or array.shape[-1] != array.shape[-2] or not array.size:
         raise ValueError(
             f"matrix must have shape (..., d, L, L), or (L, L) for one channel, none of them 0, "

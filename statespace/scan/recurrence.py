@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, on_device
 from statespace.scan.lanes import Lanes, as_lanes, from_lanes, into_lanes, placed, readable, run_rows
 from statespace.scan.rows import (
     Run,
@@ -52,8 +52,13 @@ def run(system: DiscreteSystem, u: Array, x0: Array | None = None, *, keep: int 
     """Run a discrete system over u (..., L, m) from x0 (..., state_size), sequentially in time.
 
     ``keep`` is the number S of last samples whose states are returned, ``overwrite`` lets y take the place of u.
-    Precision follows the signal outside and is double inside; any split of u gives the same bits.
+    Precision follows the signal outside and is double inside; any split of u gives the same bits. A signal on a GPU
+    runs there.
     """
+    if not (type(u) is np.ndarray and (x0 is None or type(x0) is np.ndarray)) and (on_device(u) or on_device(x0)):
+        from statespace.scan.device import run_on_device
+
+        return run_on_device(system, u, x0, keep=keep)
     x0 = np.zeros(system.state_size) if x0 is None else x0
     lanes = as_lanes(system) if isinstance(system.A, Cascade) and 0 not in u.shape else None
     if lanes is not None:
@@ -84,13 +89,13 @@ def _engine(system: DiscreteSystem) -> Any:
     if isinstance(system.A, Cascade):
         return _cascade
     if isinstance(system.A, DelayLine):
-        return _delay if _shifts_in_one_input(system) else _dense
+        return _delay if shifts_in_one_input(system) else _dense
     if isinstance(system.A, DiagonalPlusLowRank):
         return _low_rank
     return _diagonal if isinstance(system.A, Diagonal) else _dense
 
 
-def _shifts_in_one_input(system: DiscreteSystem) -> bool:
+def shifts_in_one_input(system: DiscreteSystem) -> bool:
     """Whether a delay line is an FIR filter: the input enters at its head only, as it is."""
     siso = system.n_inputs == system.n_outputs == 1
     return siso and bool(np.all(system.B[..., 0] == np.eye(system.n_states)[0]))

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_coefficients, shorten
+from statespace.arrays import Array, as_coefficients, on_device, shorten
+from statespace.scan.places import require_one_place
 
 
 class Run(NamedTuple):
@@ -64,11 +65,19 @@ def refuse_complex_on_pairs(system: Any, u: Array) -> None:
         )
 
 
-def as_state(value: Any, system: Any, name: str = "x0") -> Array | None:
-    """A state vector (..., state_size) in double precision, or None."""
+def as_state(value: Any, system: Any, name: str = "x0", *, like: Any = None) -> Array | None:
+    """A state vector (..., state_size) in double precision, or None; where the signal ``like`` lives, if it is given.
+
+    On a device its numbers are not looked at: that would wait for them.
+    """
     if value is None:
         return None
-    state = np.atleast_1d(as_coefficients(value, name))
+    if like is not None and not (type(value) is type(like) is np.ndarray):
+        require_one_place(like, "u", {name: value})
+    if type(value) is not np.ndarray and on_device(value):
+        state = value.astype(np.complex128 if value.dtype.kind == "c" else np.float64).reshape(value.shape or (1,))
+    else:
+        state = np.atleast_1d(as_coefficients(value, name))
     if state.shape[-1] != system.state_size:
         raise ValueError(
             f"{name} must have shape (..., {system.state_size}), one number for each state, "

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import AccuracyWarning, Array, as_coefficients, as_signal, shorten
+from statespace.arrays import AccuracyWarning, Array, as_coefficients, as_host_signal, shorten
 from statespace.conversion import from_ba, from_sos
 from statespace.frequency import frequency_response
 from statespace.scipy_signal.models import read_count
@@ -62,7 +62,7 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     array([1., 1., 1., 1.])
     """
     rows = _sections(sos)
-    state = None if zi is None else as_signal(zi, "zi")
+    state = None if zi is None else as_host_signal(zi, "zi")
     signal = _common(x, sos, zi)
     axis = time_axis(axis, signal)
     if state is None:
@@ -314,8 +314,8 @@ def _polynomials(b: Any, a: Any) -> tuple[Array, Array]:
 
 def _common(x: Any, *others: Any) -> Array:
     """The signal in the precision of the most precise of the arguments, which is SciPy's rule."""
-    signal = as_signal(x, "x")
-    kinds = (as_signal(other, "a coefficient").dtype for other in others if other is not None)
+    signal = as_host_signal(x, "x")
+    kinds = (as_host_signal(other, "a coefficient").dtype for other in others if other is not None)
     return signal.astype(np.result_type(signal, *kinds), copy=False)
 
 
@@ -341,7 +341,7 @@ def _direct_form(b: Any, a: Any) -> DiscreteSystem:
 
 def _delays(zi: Any, signal: Array, axis: int, n: int) -> Array:
     """Check zi and bring it to (..., n)."""
-    state = as_signal(zi, "zi")
+    state = as_host_signal(zi, "zi")
     wanted = (*signal.shape[:axis], n, *signal.shape[axis + 1 :])
     fits = state.ndim == signal.ndim and all(
         have == want or (have == 1 and k != axis)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, refuse_foreign, refuse_nonfinite, shorten
+from statespace.arrays import Array, as_signal, on_device, refuse_foreign, refuse_nonfinite, shorten
 from statespace.discretization.names import Rule, as_method
 from statespace.discretization.rules import (
     Bilinear,
@@ -18,6 +18,7 @@ from statespace.discretization.rules import (
     MatchedPoles,
     ZeroOrderHold,
 )
+from statespace.scan import refuse_nonfinite_here, require_one_place
 
 
 class SelectiveState(NamedTuple):
@@ -44,7 +45,11 @@ class SelectiveState(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """Arguments of a scan in one precision, as they came but for their types; what was not given is None."""
+    """Arguments of a scan in one precision, as they came but for their types; what was not given is None.
+
+    All live in one place. float16 there is on a GPU only: of u, delta and z, of B and C where nothing is complex. The
+    others are float32 or complex64 beside it, as the states are.
+    """
 
     u: Array  # (..., L, d)
     delta: Array  # (..., L, d)
@@ -78,12 +83,12 @@ class Inputs(NamedTuple):
     @property
     def state_type(self) -> Any:
         """The type of states; that of y is real where pairs are stored."""
-        return np.result_type(self.u.dtype, np.complex64) if self.is_complex else self.u.dtype
+        return np.result_type(self.u.dtype, np.complex64 if self.is_complex else np.float32)
 
     @property
     def output_type(self) -> Any:
         """The type of y."""
-        return self.u.dtype if self.pairs else self.state_type
+        return self.state_type if self.is_complex and not self.pairs else self.u.dtype
 
 
 def two_taps(rule: Rule) -> bool:
@@ -116,19 +121,22 @@ def as_inputs(
     rule = as_rule(method)
     check_flag(pairs, "pairs")
     check_flag(delta_softplus, "delta_softplus")
-    refuse_missing({"delta": delta, "A": A, "B": B, "C": C})
-    u = as_signal(u, "u")
+    arrays = {"delta": delta, "A": A, "B": B, "C": C}
+    refuse_missing(arrays)
+    require_one_place(u, "u", {**arrays, "D": D, "z": z, "delta_bias": delta_bias, "x0": x0, "reset": reset})
+    u = as_signal(u, "u", half=True)
     real = np.zeros(0, u.dtype).real.dtype
-    a = _model(A, real, "A")
+    wide = np.result_type(real, np.float32)
+    a = _model(A, wide, "A")
     _check_signal(u, "u", a, u)
     length, d = u.shape[-2:]
     delta, z = _real_signal(delta, "delta", a, u, real), None if z is None else _real_signal(z, "z", a, u, real)
     g = _as_groups(groups, d)
     b, c = (_level(value, name, length, g, a.shape[1], real) for value, name in ((B, "B"), (C, "C")))
-    direct, bias = _row(D, "D", d, real), _row(delta_bias, "delta_bias", d, real)
+    direct, bias = _row(D, "D", d, wide), _row(delta_bias, "delta_bias", d, wide)
     if bias is not None and bias.dtype.kind == "c":
         raise TypeError(f"delta_bias must be real, got dtype {bias.dtype}")
-    x, v = _states(x0, rule, (d, a.shape[1]), real)
+    x, v = _states(x0, rule, (d, a.shape[1]), wide)
     cuts = None if reset is None else as_reset(reset, length)
     if pairs:
         check_pairs(u, direct)
@@ -139,9 +147,10 @@ def as_inputs(
         (("u", u, 2), ("delta", delta, 2), ("z", z, 2), ("B", b, 3), ("C", c, 3), ("x0", x, 2), ("x0[1]", v, 2),
          ("reset", cuts, 1))
     )  # fmt: skip
-    _check_steps(delta, bias, delta_softplus)
-    _refuse_poles(rule, a, delta, bias, bool(delta_softplus))
-    _warn_of_growth(a)
+    if not on_device(u):  # of values, which would have to be waited for
+        _check_steps(delta, bias, delta_softplus)
+        _refuse_poles(rule, a, delta, bias, bool(delta_softplus))
+        _warn_of_growth(a)
     return Inputs(
         u, delta, a, b, c, direct, z, bias, x, v, cuts, batch, rule, bool(delta_softplus), bool(pairs), g is not None,
         came_real,
@@ -171,8 +180,8 @@ def _precision(array: Array, real: Any) -> Array:
 
 
 def _model(value: Any, real: Any, name: str) -> Array:
-    a = _precision(as_signal(value, name), real)
-    refuse_nonfinite(a, name)
+    a = _precision(as_signal(value, name, half=True), real)
+    refuse_nonfinite_here(a, name)
     if a.ndim != 2:
         raise ValueError(f"{name} must have shape (d, n), poles of every channel, got {name}.shape={a.shape}")
     return a
@@ -197,7 +206,7 @@ def _check_signal(array: Array, name: str, a: Array, u: Array) -> None:
 
 
 def _real_signal(value: Any, name: str, a: Array, u: Array, real: Any) -> Array:
-    array = as_signal(value, name)
+    array = as_signal(value, name, half=True)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} must be real, got dtype {array.dtype}")
     _check_signal(array, name, a, u)
@@ -216,7 +225,7 @@ def _as_groups(groups: Any, d: int) -> int | None:
 
 def _level(value: Any, name: str, length: int, groups: int | None, n: int, real: Any) -> Array:
     """B or C with an axis of groups."""
-    array = _precision(as_signal(value, name), real)
+    array = _precision(as_signal(value, name, half=True), real)
     shape = (n,) if groups is None else (groups, n)
     core = array.shape[array.ndim - len(shape) - 1 :]
     if array.ndim < len(shape) + 1 or core[1:] != shape or core[0] not in (length, 1):
@@ -242,10 +251,10 @@ def _hint_for_level(array: Array, name: str, length: int, groups: int | None, n:
 def _row(value: Any, name: str, d: int, real: Any) -> Array | None:
     if value is None:
         return None
-    array = _precision(as_signal(value, name), real)
+    array = _precision(as_signal(value, name, half=True), real)
     if array.shape != (d,):
         raise ValueError(f"{name} must have shape ({d},), one number for each channel, got {name}.shape={array.shape}")
-    refuse_nonfinite(array, name)
+    refuse_nonfinite_here(array, name)
     return array
 
 
@@ -266,7 +275,7 @@ def _states(x0: Any, rule: Rule, shape: tuple[int, int], real: Any) -> tuple[Arr
 
 
 def _state(value: Any, name: str, shape: tuple[int, int], real: Any) -> Array:
-    array = _precision(as_signal(value, name), real)
+    array = _precision(as_signal(value, name, half=True), real)
     if array.shape[-2:] != shape:
         raise ValueError(f"{name} must have shape (..., {shape[0]}, {shape[1]}), got {name}.shape={array.shape}")
     return array
@@ -274,16 +283,20 @@ def _state(value: Any, name: str, shape: tuple[int, int], real: Any) -> Array:
 
 def as_reset(value: Any, length: int) -> Array:
     """Where sequences start, bool (..., L)."""
-    refuse_foreign(value, "reset")
-    try:
-        reset = np.asarray(value)
-    except ValueError:  # ragged
-        reset = np.asarray(None)
+    reset = value if on_device(value) else _as_array(value)
     if reset.dtype != np.bool_:
         raise TypeError(f"reset must be bool, True where a sequence starts, got {shorten(value)}")
     if reset.ndim < 1 or reset.shape[-1] != length:
         raise ValueError(f"reset must have shape (..., {length}), one for each sample, got reset.shape={reset.shape}")
     return reset
+
+
+def _as_array(value: Any) -> Array:
+    refuse_foreign(value, "reset")
+    try:
+        return np.asarray(value)
+    except ValueError:  # ragged
+        return np.asarray(None)
 
 
 def check_pairs(u: Array | None, direct: Array | None) -> None:

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, library_of
 from statespace.selective.chunks import (
+    Decays,
     Piece,
     Recurrence,
     advance,
@@ -39,6 +40,7 @@ from statespace.selective.chunks import (
     to_groups,
     weighted,
     weights,
+    with_diagonal,
 )
 from statespace.selective.rotation import rotate_back
 
@@ -74,13 +76,13 @@ def record(r: Recurrence, start: Array, parts: list[slice]) -> tuple[Array, Arra
 
 def backward(r: Recurrence, tape: Tape, grad_y: Array, grad_final: Array) -> Gradients:
     """All gradients, from those of y and of the final R (with all batch axes, in the layout of `to_rows`)."""
-    grads, state_bar = _nothing(r, grad_y, grad_final), grad_final.copy()
+    grads, state_bar = nothing(r, grad_y, grad_final), grad_final.copy()
     with np.errstate(all="ignore"):
         for number in reversed(range(len(tape.marks))):
             parts = tape.parts[number * tape.every :][: tape.every]
             for part, state in reversed(list(zip(parts, _states(r, parts, tape.marks[number]), strict=True))):
                 piece = take(r, part)
-                _write(grads, r, part, piece, _pull(piece, state, grad_y[..., part, :, :], state_bar))
+                write(grads, r, part, piece, _pull(piece, state, grad_y[..., part, :, :], state_bar))
     return grads._replace(start=state_bar)
 
 
@@ -93,15 +95,16 @@ def _states(r: Recurrence, parts: list[slice], mark: Array) -> list[Array]:
     return states
 
 
-def _nothing(r: Recurrence, grad_y: Array, start: Array) -> Gradients:
-    batch = grad_y.shape[:-3]
-    exponent, later, now = (np.zeros((*batch, *r.x.shape[-3:-1])) for _ in range(3))
-    b, c = (np.zeros((*batch, r.x.shape[-3], *r.B.shape[-2:]), r.x.dtype) for _ in range(2))
-    theta = None if r.theta is None else np.zeros((*batch, *r.theta.shape[-3:]))
-    return Gradients(np.zeros_like(grad_y), exponent, later, now, b, c, np.zeros(r.x.shape[-2:]), theta, start)
+def nothing(r: Recurrence, grad_y: Array, start: Array) -> Gradients:
+    """Room for all of them."""
+    xp, batch = library_of(grad_y), grad_y.shape[:-3]
+    exponent, later, now = (xp.zeros((*batch, *r.x.shape[-3:-1])) for _ in range(3))
+    b, c = (xp.zeros((*batch, r.x.shape[-3], *r.B.shape[-2:]), r.x.dtype) for _ in range(2))
+    theta = None if r.theta is None else xp.zeros((*batch, *r.theta.shape[-3:]))
+    return Gradients(xp.zeros_like(grad_y), exponent, later, now, b, c, xp.zeros(r.x.shape[-2:]), theta, start)
 
 
-def _write(grads: Gradients, r: Recurrence, part: slice, piece: Piece, pulled: Gradients) -> None:
+def write(grads: Gradients, r: Recurrence, part: slice, piece: Piece, pulled: Gradients) -> None:
     """Write what a piece gave to its samples; B and C turned back."""
     for whole, some in zip(grads[1:4], pulled[1:4], strict=True):
         whole[..., part, :] = some
@@ -120,10 +123,23 @@ def _write(grads: Gradients, r: Recurrence, part: slice, piece: Piece, pulled: G
 
 def _pull(piece: Piece, state: Array, grad_y: Array, state_bar: Array) -> Gradients:
     """Gradients of a piece; the gradient of the state after it becomes that of the state before it, in place."""
-    h, g, dtype = piece.x.shape[-2], piece.B.shape[-3], piece.x.dtype
     decay = decays(piece)
-    bar = state_bar.astype(dtype)
     heard = grad_y * decay.since[..., None]  # E_i ȳ_i
+    grads = gradients_of(piece, decay, heard, state, grad_y, state_bar)
+    as_heads(state_bar, piece)[...] *= by_head(decay.total, piece.B.shape[-3])
+    state_bar += carried_back(piece, heard)
+    return grads
+
+
+def carried_back(piece: Piece, heard: Array) -> Array:
+    """Σ_i E_i ȳ_i C_iᵀ, what answers of a piece tell the state before it."""
+    return piece.C.swapaxes(-1, -2) @ to_groups(heard, piece.C.shape[-3])
+
+
+def gradients_of(piece: Piece, decay: Decays, heard: Array, state: Array, grad_y: Array, state_bar: Array) -> Gradients:
+    """Gradients of a piece from those of its answers and of the state after it."""
+    h, g, dtype = piece.x.shape[-2], piece.B.shape[-3], piece.x.dtype
+    bar = state_bar.astype(dtype)
     seen = from_groups(piece.B @ bar, h)  # V_j
     spans = _within(piece, grad_y)
     z = (heard * from_groups(piece.C @ state.astype(dtype), h)).sum(axis=-1, dtype=np.float64)
@@ -132,7 +148,7 @@ def _pull(piece: Piece, state: Array, grad_y: Array, state_bar: Array) -> Gradie
     exponent = spans.exponent + _from(z) + _before(kept(piece, decay) * u) + total[..., None, :]
     by_weight, direct = kept(piece, decay)[..., None] * seen, 0.0 if piece.D is None else grad_y * piece.D
     outer, x = to_groups(heard, g), to_groups(weighted(piece, decay), g)
-    grads = Gradients(
+    return Gradients(
         spans.x + by_weight + direct,
         exponent,
         spans.later + decay.until * u,
@@ -143,9 +159,6 @@ def _pull(piece: Piece, state: Array, grad_y: Array, state_bar: Array) -> Gradie
         None,
         state_bar,
     )
-    as_heads(state_bar, piece)[...] *= by_head(decay.total, g)
-    state_bar += piece.C.swapaxes(-1, -2) @ outer
-    return grads
 
 
 class _Within(NamedTuple):  # what goes from sample to sample of a piece
@@ -160,12 +173,12 @@ class _Within(NamedTuple):  # what goes from sample to sample of a piece
 def _within(piece: Piece, grad_y: Array) -> _Within:
     decay, dot = decay_matrix(piece), products(piece)
     weight, heads = weights(piece, decay), grad_y.swapaxes(-3, -2)
-    outer = (heads @ np.moveaxis(piece.x, -3, -1)).swapaxes(-3, -2)  # P, (..., Q, h, Q)
+    outer = (heads @ piece.x.swapaxes(-3, -2).swapaxes(-2, -1)).swapaxes(-3, -2)  # P, (..., Q, h, Q)
     by_dot = _per_group(outer * weight, piece)
-    spans = over_heads(np.multiply, outer * decay, dot)  # Z without κ
+    spans = over_heads(outer * decay, dot)  # Z without κ
     x = mixing(weight, dot).swapaxes(-3, -2).swapaxes(-1, -2) @ heads
     now = diagonal(spans).astype(np.float64)
-    diagonal(spans)[...] = 0.0
+    spans = with_diagonal(spans, 0.0)
     return _Within(
         x.swapaxes(-3, -2),
         _spanned(spans * piece.later.swapaxes(-1, -2)[..., None, :, :].astype(spans.dtype)),
@@ -178,10 +191,10 @@ def _within(piece: Piece, grad_y: Array) -> _Within:
 
 def _spanned(z: Array) -> Array:
     """Σ_{j<k≤i} Z_ij for each k, (..., Q, h), of a strictly lower Z (..., Q, h, Q)."""
-    *batch, q, h, _ = z.shape
-    before = z.reshape(*batch, q * h, q) @ np.tri(q, k=-1, dtype=z.dtype).T  # Σ_{j<k} Z_ij, k last
+    xp, (*batch, q, h, _) = library_of(z), z.shape
+    before = z.reshape(*batch, q * h, q) @ xp.tri(q, k=-1, dtype=z.dtype).T  # Σ_{j<k} Z_ij, k last
     before = before.reshape(z.shape)
-    before *= np.tri(q, dtype=z.dtype)[:, None, :]  # i ≥ k
+    before *= xp.tri(q, dtype=z.dtype)[:, None, :]  # i ≥ k
     sums: Array = before.sum(axis=-3, dtype=np.float64)
     return sums.swapaxes(-1, -2)
 
@@ -195,13 +208,14 @@ def _per_group(heads: Array, piece: Piece) -> Array:
 
 def _from(z: Array) -> Array:
     """Σ_{i≥k} z_i."""
-    return np.cumsum(z[..., ::-1, :], axis=-2)[..., ::-1, :]
+    return library_of(z).cumsum(z[..., ::-1, :], axis=-2)[..., ::-1, :]
 
 
 def _before(u: Array) -> Array:
     """Σ_{j<k} u_j."""
-    sums = np.zeros(u.shape)
-    np.cumsum(u[..., :-1, :], axis=-2, out=sums[..., 1:, :])
+    xp = library_of(u)
+    sums = xp.zeros(u.shape)
+    sums[..., 1:, :] = xp.cumsum(u[..., :-1, :], axis=-2)
     return sums
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from statespace.arrays import Array, is_finite
+from statespace.arrays import Array, is_finite, library_of, on_device
 from statespace.selective.rotation import rotate
 
 
@@ -116,7 +116,7 @@ def during(array: Array, part: slice, axis: int) -> Array:
 def take(r: Recurrence, part: slice) -> Piece:
     """Read one part, B and C turned."""
     b, c = (_matrix(array, r.theta, part) for array in (r.B, r.C))
-    segment = None if r.reset is None else np.cumsum(r.reset[..., part], axis=-1)
+    segment = None if r.reset is None else library_of(r.reset).cumsum(r.reset[..., part], axis=-1)
     later = r.later[..., part, :]
     now = later if r.now is r.later else r.now[..., part, :]
     return Piece(r.x[..., part, :, :], r.exponent[..., part, :], later, now, b, c, r.D, segment)
@@ -130,17 +130,23 @@ def _matrix(array: Array, theta: Array | None, part: slice) -> Array:
     shape = (*values.shape[:-3], part.stop - part.start, *values.shape[-2:])
     if shape == values.shape:
         return values.swapaxes(-3, -2)
-    return np.ascontiguousarray(np.broadcast_to(values, shape).swapaxes(-3, -2))  # BLAS takes no rows of stride 0
+    xp = library_of(values)
+    return xp.ascontiguousarray(xp.broadcast_to(values, shape).swapaxes(-3, -2))  # BLAS takes no rows of stride 0
 
 
 def answer(piece: Piece, state: Array, y: Array) -> None:
     """Write y_i = Σ_{j≤i} M_ij x_j + E_i R C_i + D x_i."""
     np.matmul(piece.C, state.astype(y.dtype, copy=False), out=to_groups(y, piece.C.shape[-3]))
+    complete(piece, y)
+
+
+def complete(piece: Piece, y: Array) -> None:
+    """From R C_i to y_i, in place."""
     since = decays(piece).since[..., None]
     if piece.segment is None:
         y *= since
     else:  # not by their decay of 0: 0·NaN would cross the reset
-        y[...] = np.where(piece.segment[..., None, None] == 0, y * since, 0.0)
+        y[...] = library_of(y).where(piece.segment[..., None, None] == 0, y * since, 0.0)
     mixed = mixing(weights(piece, decay_matrix(piece)), products(piece))
     y += (mixed.swapaxes(-3, -2) @ piece.x.swapaxes(-3, -2)).swapaxes(-3, -2)
     if piece.D is not None:
@@ -182,8 +188,9 @@ def by_head(total: Array, g: int) -> Array:
 
 def decays(piece: Piece) -> Decays:
     """e^{a_0 + … + a_i}, e^{a_{i+1} + … + a_{Q−1}} and e^{a_0 + … + a_{Q−1}}."""
-    since, until = np.cumsum(piece.exponent, axis=-2), np.zeros_like(piece.exponent)
-    np.cumsum(piece.exponent[..., :0:-1, :], axis=-2, out=until[..., -2::-1, :])
+    xp = library_of(piece.exponent)
+    since, until = xp.cumsum(piece.exponent, axis=-2), xp.zeros_like(piece.exponent)
+    until[..., -2::-1, :] = xp.cumsum(piece.exponent[..., :0:-1, :], axis=-2)
     total = decayed(since[..., -1, :].copy(), np.float64)
     return Decays(decayed(since, piece.x.dtype), decayed(until, piece.x.dtype), total)
 
@@ -191,6 +198,8 @@ def decays(piece: Piece) -> Decays:
 def decay_matrix(piece: Piece) -> Array:
     """E_ij = e^{a_{j+1} + … + a_i} for j ≤ i, 0 for j > i."""
     a = piece.exponent
+    if on_device(a):
+        return _decay_matrix_at_once(a, piece.x.dtype)
     *batch, q, h = a.shape
     sums = np.full((*batch, q, h, q), _GONE)
     diagonal(sums)[...] = 0.0
@@ -200,6 +209,13 @@ def decay_matrix(piece: Piece) -> Array:
     return decayed(sums, piece.x.dtype)
 
 
+def _decay_matrix_at_once(a: Array, dtype: DTypeLike) -> Array:
+    """All rows in one go: s_ij = Σ_{k ≤ i} (a_k where k > j)."""
+    xp, q = library_of(a), a.shape[-2]
+    sums = xp.cumsum(xp.where(xp.tri(q, k=-1, dtype=bool)[:, None, :], a[..., None], 0.0), axis=-3)
+    return decayed(xp.where(xp.tri(q, dtype=bool)[:, None, :], sums, _GONE), dtype)
+
+
 # Numbers below the normal ones cost a hundred times more in a product, and e^-inf twenty times more than e^-700.
 _GONE = -700.0
 _NOTHING = {np.dtype(np.float32): np.float32(1e-26), np.dtype(np.float64): np.float64(1e-282)}
@@ -207,44 +223,63 @@ _NOTHING = {np.dtype(np.float32): np.float32(1e-26), np.dtype(np.float64): np.fl
 
 def decayed(sums: Array, dtype: DTypeLike) -> Array:
     """e^s, 0 where it is below 1e-26 (single) or 1e-282 (double): too little to be seen. Overwrites the sums."""
-    left = np.exp(np.maximum(sums, _GONE, out=sums), out=sums).astype(dtype, copy=False)
+    xp = library_of(sums)
+    left = xp.exp(xp.maximum(sums, _GONE, out=sums), out=sums).astype(dtype, copy=False)
     left *= left > _NOTHING[left.dtype]
     return left
 
 
 def diagonal(matrix: Array) -> Array:
-    """A writable view of the entries i = j, (..., Q, h)."""
+    """A view of the entries i = j, (..., Q, h), on the host a writable one."""
+    if on_device(matrix):
+        return library_of(matrix).diagonal(matrix, 0, -3, -1).swapaxes(-1, -2)
     view: Array = np.einsum("...ihi->...ih", matrix)
     return view
+
+
+def with_diagonal(matrix: Array, entries: Any) -> Array:
+    """The matrix with other entries i = j, (..., Q, h) or one number: on the host itself, on a GPU a new one."""
+    if on_device(matrix):
+        xp = library_of(matrix)
+        values = entries[..., None].astype(matrix.dtype) if on_device(entries) else matrix.dtype.type(entries)
+        return xp.where(xp.eye(matrix.shape[-1], dtype=bool)[:, None, :], values, matrix)
+    diagonal(matrix)[...] = entries
+    return matrix
 
 
 def weights(piece: Piece, decay: Array) -> Array:
     """κ_j E_ij, on the diagonal γ_i."""
     weight = decay * piece.later.swapaxes(-1, -2)[..., None, :, :].astype(decay.dtype)
-    if piece.now is not piece.later:
-        diagonal(weight)[...] = piece.now
-    return weight
+    return weight if piece.now is piece.later else with_diagonal(weight, piece.now)
 
 
 def products(piece: Piece) -> Array:
     """C_i·B_j where sample j may be heard at i, (..., Q, g, 1, Q); elsewhere 0, also where it overflows."""
-    q = piece.x.shape[-3]
-    heard = np.tri(q, dtype=bool)
+    heard = heard_at(piece)
     if piece.segment is not None:
-        heard = (heard & (piece.segment[..., :, None] == piece.segment[..., None, :]))[..., None, :, :]
-    dot = np.where(heard, piece.C @ piece.B.swapaxes(-1, -2), piece.x.dtype.type(0.0))
+        heard = heard[..., None, :, :]
+    zero = piece.x.dtype.type(0.0)
+    dot: Array = library_of(heard).where(heard, piece.C @ piece.B.swapaxes(-1, -2), zero)
     return dot.swapaxes(-3, -2)[..., :, :, None, :]
+
+
+def heard_at(piece: Piece) -> Array:
+    """Whether sample j may be heard at i: not later, and of the same sequence; (Q, Q), or (..., Q, Q) with resets."""
+    heard: Array = library_of(piece.x).tri(piece.x.shape[-3], dtype=bool)
+    if piece.segment is not None:
+        heard = heard & (piece.segment[..., :, None] == piece.segment[..., None, :])
+    return heard
 
 
 def mixing(weight: Array, dot: Array) -> Array:
     """M_ij = κ_j E_ij (C_i·B_j), the head k with the B and C of its group."""
-    return over_heads(np.multiply, weight, dot)
+    return over_heads(weight, dot)
 
 
-def over_heads(operation: np.ufunc, heads: Array, groups: Array) -> Array:
-    """Combine (..., Q, h, Q) with (..., Q, g, 1, Q)."""
+def over_heads(heads: Array, groups: Array) -> Array:
+    """Multiply (..., Q, h, Q) by (..., Q, g, 1, Q)."""
     g, (q, h) = groups.shape[-3], heads.shape[-3:-1]
-    both = operation(heads.reshape(*heads.shape[:-2], g, h // g, q), groups)
+    both = heads.reshape(*heads.shape[:-2], g, h // g, q) * groups
     return both.reshape(*both.shape[:-3], h, q)
 
 
@@ -266,12 +301,13 @@ def from_groups(x: Array, h: int) -> Array:
 def to_rows(state: Array, g: int) -> Array:
     """A state (..., h, p, n) as (..., g, n, h/g·p), a copy in double."""
     *batch, h, p, n = state.shape
-    rows = np.moveaxis(state.reshape(*batch, g, h // g, p, n), -1, -3)
-    return np.array(rows, dtype=np.float64, order="C").reshape(*batch, g, n, h // g * p)
+    xp = library_of(state)
+    rows = xp.moveaxis(state.reshape(*batch, g, h // g, p, n), -1, -3)
+    return xp.array(rows, dtype=np.float64, order="C").reshape(*batch, g, n, h // g * p)
 
 
 def from_rows(rows: Array, h: int) -> Array:
     """Undo `to_rows`."""
     *batch, g, n, width = rows.shape
-    p = g * width // h
-    return np.ascontiguousarray(np.moveaxis(rows.reshape(*batch, g, n, h // g, p), -3, -1)).reshape(*batch, h, p, n)
+    xp, p = library_of(rows), g * width // h
+    return xp.ascontiguousarray(xp.moveaxis(rows.reshape(*batch, g, n, h // g, p), -3, -1)).reshape(*batch, h, p, n)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal
+from statespace.arrays import Array, as_signal, library_of, on_device
 from statespace.discretization.names import Method
 from statespace.discretization.rules import Impulse
+from statespace.scan import require_one_place
 from statespace.selective.arguments import Inputs, SelectiveState, as_inputs, check_flag, two_taps
 from statespace.selective.plan import (
     Lanes,
@@ -22,6 +23,7 @@ from statespace.selective.plan import (
     as_plan,
     from_parts,
     places_of,
+    rule_number,
     step_of,
 )
 from statespace.selective.projections import SelectiveGradients, through_projections
@@ -65,7 +67,7 @@ def selective_scan_vjp(
     ------
     TypeError, ValueError
         As `selective_scan`; the pullback where a gradient does not have the shape of what it belongs to, or is complex
-        where that is real.
+        where that is real, or does not live where u does.
 
     Warns
     -----
@@ -97,27 +99,56 @@ def selective_scan_vjp(
     inputs = as_inputs(u, delta, A, B, C, D, z=z, x0=x0, reset=reset, **how)
     span = _span(inputs)
     scan = run(inputs, span, keep=True)
-    lanes, marks = _together(inputs, scan)
+    adjoint = _adjoint(inputs, scan, span)
 
     def pullback(grad_y: Any, grad_state: Any = None) -> Any:
+        require_one_place(inputs.u, "u", {"grad_y": grad_y, "grad_state": grad_state})
         grad = _as_gradient(grad_y, "grad_y", (*inputs.batch, *inputs.u.shape[-2:]), inputs.output_type)
-        found = _pulled(inputs, marks, lanes, span, grad, _last(inputs, grad_state))
+        found = _fitted(inputs, adjoint(grad, _last(inputs, grad_state)))
         return found if project is None else project(found)
 
     return ((scan.y, scan.state) if return_state else scan.y), pullback
 
 
-def _together(inputs: Inputs, scan: Scan) -> tuple[Lanes, Array]:
+class _Pulled(NamedTuple):
+    """Gradients before what was broadcast is summed; the engine on a GPU gives one like it."""
+
+    u: Array  # (*batch, L, d), as the next two
+    delta: Array
+    z: Array | None
+    A: Array  # (d, n)
+    B: Array  # (*batch, L or 1, g, n)
+    C: Array
+    D: Array | None  # (d,)
+    delta_bias: Array | None  # (d,)
+    x0: Array  # (*batch, d, n)
+    v0: Array | None
+
+
+def _adjoint(inputs: Inputs, scan: Scan, span: int) -> Callable[..., Any]:
+    """From the gradient of y and those of the last state to all of them."""
+    if on_device(inputs.u):
+        return partial(_pulled_on_gpu, inputs, scan.marks)
+    return partial(_pulled, inputs, *_together(inputs, scan.lanes, scan.marks), span)
+
+
+def _pulled_on_gpu(inputs: Inputs, marks: Any, grad: Array, last: tuple[Array | None, Array | None]) -> Any:
+    from statespace.gpu import selective_adjoint
+
+    return selective_adjoint(inputs, *rule_number(inputs.rule), marks, grad, *last)
+
+
+def _together(inputs: Inputs, ran: Any, marks: Array) -> tuple[Lanes, Array]:
     """Lanes that share B and C, as sums over channels want them, and what tiles start from in their order."""
-    if not scan.lanes.own:
-        return scan.lanes, scan.marks
+    if not ran.own:
+        return ran, marks
     _, d, n, _ = inputs.sizes
-    rows, units, tiles = int(np.prod(inputs.batch, dtype=np.int64)), len(scan.lanes.valid), scan.marks.shape[1]
-    lanes = as_lanes(inputs, scan.lanes.channels.shape[1], own=False)
-    numbers = scan.marks.reshape(rows, units, *scan.marks.shape[1:]).swapaxes(1, 2)
+    rows, units, tiles = int(np.prod(inputs.batch, dtype=np.int64)), len(ran.valid), marks.shape[1]
+    lanes = as_lanes(inputs, ran.channels.shape[1], own=False)
+    numbers = marks.reshape(rows, units, *marks.shape[1:]).swapaxes(1, 2)
     numbers = numbers.reshape(rows * tiles, units, numbers.shape[-1])
     moved = [
-        as_parts(from_parts(part, scan.lanes, d, n, inputs.is_complex), lanes, inputs.is_complex)
+        as_parts(from_parts(part, ran, d, n, inputs.is_complex), lanes, inputs.is_complex)
         for part in ([numbers] if isinstance(inputs.rule, Impulse) else np.split(numbers, 2, axis=-1))  # x, and v
     ]
     table = np.concatenate(moved, axis=-1)
@@ -132,7 +163,7 @@ def _span(inputs: Inputs) -> int:
 
 
 def _as_gradient(value: Any, name: str, shape: tuple[int, ...], kind: Any) -> Array:
-    array = as_signal(value, name)
+    array = as_signal(value, name, half=True)
     if array.shape != shape:
         raise ValueError(f"{name} must have the shape of what it is the gradient of, {shape}, got {array.shape}")
     if array.dtype.kind == "c" and np.dtype(kind).kind != "c":
@@ -159,8 +190,8 @@ def _last(inputs: Inputs, grad_state: Any) -> tuple[Array | None, Array | None]:
 
 
 def _pulled(
-    inputs: Inputs, marks: Array, lanes: Lanes, span: int, grad: Array, last: tuple[Array | None, Array | None]
-) -> SelectiveGradients:
+    inputs: Inputs, lanes: Lanes, marks: Array, span: int, grad: Array, last: tuple[Array | None, Array | None]
+) -> _Pulled:
     """Run the adjoint and put its answers together."""
     from statespace.cpu import share
     from statespace.cpu.selective_adjoint import selective_adjoint
@@ -235,38 +266,59 @@ def _chunks(rows: int, units: int, groups: int, a: Array) -> Array:
     return np.stack([first + edges[:-1], first + edges[1:]], axis=-1).reshape(sets * pieces, 2)
 
 
-def _assembled(inputs: Inputs, lanes: Lanes, signals: tuple[Array, Array, Array], out: Any) -> SelectiveGradients:
+def _assembled(inputs: Inputs, lanes: Lanes, signals: tuple[Array, Array, Array], out: Any) -> _Pulled:
     _, d, n, _ = inputs.sizes
     rows = int(np.prod(inputs.batch, dtype=np.int64))
-    delta, u, z = (summed(g, like) for g, like in zip(signals, (inputs.delta, inputs.u, inputs.z), strict=True))
+    delta, u, z = signals
     told = np.dtype(inputs.output_type).kind == "c"
 
     def of_channels(table: Array, k: int, complex_: bool) -> Array:
         return from_parts(table.reshape(rows, len(lanes.valid), table.shape[1]), lanes, d, k, complex_)
 
-    states = [of_channels(t, n, inputs.is_complex).reshape(*inputs.batch, d, n) for t in (out.back, out.back_v)]
-    start = [summed(g, like) for g, like in zip(states, (inputs.x0, inputs.v0), strict=True)]
-    return SelectiveGradients(
+    x, v = (of_channels(t, n, inputs.is_complex).reshape(*inputs.batch, d, n) for t in (out.back, out.back_v))
+    return _Pulled(
         u,
         delta,
-        summed(of_channels(out.a, n, inputs.is_complex).sum(axis=0), inputs.A),
-        _level(inputs, out.b, out.total_b, inputs.B, inputs.real[0]),
-        _level(inputs, out.c, out.total_c, inputs.C, inputs.real[1]),
-        summed(of_channels(out.direct, 1, told).sum(axis=0)[:, 0], inputs.D) if inputs.D is not None else None,
         z,
-        summed(of_channels(out.bias, 1, False).sum(axis=0)[:, 0], inputs.delta_bias),
-        None if inputs.x0 is None else SelectiveState(start[0], start[1]) if inputs.v0 is not None else start[0],
+        of_channels(out.a, n, inputs.is_complex).sum(axis=0),
+        _of_rows(inputs, out.b, out.total_b, inputs.B),
+        _of_rows(inputs, out.c, out.total_c, inputs.C),
+        of_channels(out.direct, 1, told).sum(axis=0)[:, 0] if inputs.D is not None else None,
+        of_channels(out.bias, 1, False).sum(axis=0)[:, 0],
+        x,
+        v,
     )
 
 
-def _level(inputs: Inputs, grads: Array, total: Array, like: Array, real: bool) -> Array:
+def _of_rows(inputs: Inputs, grads: Array, total: Array, like: Array) -> Array:
     """Gradient of B or C from those of the chunks, (chunks, L, n, parts), or from their sums (chunks, n, parts)."""
     grads = grads if grads.shape[1] or not like.shape[-3] else total[:, None]
     _, _, n, g = inputs.sizes
     numbers = grads[..., 0] + 1j * grads[..., 1] if grads.shape[-1] == 2 else grads[..., 0]
     rows = int(np.prod(inputs.batch, dtype=np.int64))
     pieces, times = len(numbers) // max(rows * g, 1), numbers.shape[1]
-    every = numbers.reshape(rows, g, pieces, times, n).sum(axis=2)
-    found = summed(every.swapaxes(1, 2).reshape(*inputs.batch, times, g, n), like)
+    every: Array = numbers.reshape(rows, g, pieces, times, n).sum(axis=2)
+    return every.swapaxes(1, 2).reshape(*inputs.batch, times, g, n)
+
+
+def _fitted(inputs: Inputs, g: Any) -> SelectiveGradients:
+    """Gradients in the shapes and kinds of the arrays."""
+    x, v = summed(g.x0, inputs.x0), summed(g.v0, inputs.v0)
+    return SelectiveGradients(
+        summed(g.u, inputs.u),
+        summed(g.delta, inputs.delta),
+        summed(g.A, inputs.A),
+        _level(inputs, g.B, inputs.B, inputs.real[0]),
+        _level(inputs, g.C, inputs.C, inputs.real[1]),
+        summed(g.D, inputs.D),
+        summed(g.z, inputs.z),
+        summed(g.delta_bias, inputs.delta_bias),
+        None if inputs.x0 is None else SelectiveState(x, v) if inputs.v0 is not None else x,
+    )
+
+
+def _level(inputs: Inputs, grad: Array, like: Array, real: bool) -> Array:
+    """Gradient of B or C as it came."""
+    found = summed(grad, like)
     found = (found.real if real else found).astype(like.real.dtype if real else like.dtype, copy=False)
-    return np.ascontiguousarray(found if inputs.grouped else found[..., 0, :])
+    return library_of(found).ascontiguousarray(found if inputs.grouped else found[..., 0, :])

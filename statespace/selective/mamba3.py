@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, overload
 
 from statespace.arrays import Array
-from statespace.selective.chunks import cut, run
+from statespace.selective.chunk_runs import run_chunks
 from statespace.selective.mamba3_arguments import (
     TrapezoidalState,
     first_rows,
@@ -63,7 +63,7 @@ def ssd_trapezoidal(
     Returns
     -------
     y : ndarray, (..., L, h, p)
-        Single precision for x in single precision, whatever the others are.
+        Single precision for x in single precision, whatever the others are; an array of CuPy where x is one.
     state : TrapezoidalState
         Only with ``return_state``: S (..., h, p, n), the last k (..., h, n) and x (..., h, p), and θ (..., h, s), all
         double. Any split in time gives the answer of one call, to rounding.
@@ -86,6 +86,9 @@ def ssd_trapezoidal(
     next step will add obeys a recurrence of one tap, which runs as `ssd` does. Turning B and C instead of the state
     keeps that recurrence real: C·B sees only differences of angles. Angles are summed in double, and reduced.
 
+    On a GPU, as for `ssd`; that weight lies in [0, 1] and that angles are finite is not checked there either, and what
+    an angle that is not finite gives is not defined.
+
     References
     ----------
     A. Lahoti et al., "Mamba-3: Improved Sequence Modeling using State Space Principles", 2026, sections 3.1 and 3.2.
@@ -105,5 +108,5 @@ def ssd_trapezoidal(
     """
     given = read_trapezoid(x, delta, A, B, C, D, weight, angles, chunk, x0, reset)
     r = trapezoid_recurrence(given)
-    y, final, _ = run(r, first_rows(given, groups_of(r)), cut(r, given.plain.chunk))
+    y, final = run_chunks(r, first_rows(given, groups_of(r)), given.plain.chunk)
     return (y, last_state(given, r, final)) if return_state else y

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, refuse_nonfinite, shorten
+from statespace.arrays import Array, library_of, on_device, shorten
+from statespace.scan import refuse_nonfinite_here, require_one_place
 from statespace.selective.chunks import Recurrence, from_rows, to_rows
 from statespace.selective.rotation import cumulate, rotate
 from statespace.selective.ssd_arguments import (
@@ -71,6 +72,7 @@ def read_trapezoid(
     x: Any, delta: Any, A: Any, B: Any, C: Any, D: Any, weight: Any, angles: Any, chunk: Any, x0: Any, reset: Any
 ) -> Trapezoid:
     """Check the arguments of ssd_trapezoidal; a warning points at who called the caller of this."""
+    require_one_place(x, "x", {"weight": weight, "angles": angles, "x0": x0})
     plain = read(x, delta, A, B, C, D, chunk, None, reset, depth=1)
     tau = _read_weight(weight, plain.x)
     turns = None if angles is None else _read_angles(angles, plain)
@@ -86,6 +88,8 @@ def read_trapezoid(
 def _read_weight(weight: Any, x: Array) -> Array:
     tau = as_real(weight, "weight").astype(np.float64)
     check_series(tau, x, "weight")
+    if on_device(tau):  # its values would have to be waited for
+        return tau
     outside = ~((tau >= 0) & (tau <= 1))
     if outside.any():
         first = tuple(int(i) for i in np.argwhere(outside)[0])
@@ -105,7 +109,7 @@ def _read_angles(angles: Any, plain: Arguments) -> Array:
             f"angles turn pairs of the n={plain.B.shape[-1]} states, at most {most}, got s={turns.shape[-1]} on the "
             f"last axis; angles.shape={turns.shape}"
         )
-    refuse_nonfinite(turns, "angles")
+    refuse_nonfinite_here(turns, "angles")
     return turns
 
 
@@ -128,7 +132,8 @@ def trapezoid_recurrence(given: Trapezoid) -> Recurrence:
     """The recurrence of R."""
     plain = given.plain
     now, nu = given.weight * plain.delta, next_weight(given)
-    later = np.array(np.broadcast_to(now, np.broadcast_shapes(now.shape, nu.shape)))
+    xp = library_of(now)
+    later = xp.array(xp.broadcast_to(now, np.broadcast_shapes(now.shape, nu.shape)))
     later[..., :-1, :] += nu[..., 1:, :]
     theta = None if given.angles is None else cumulate(given.angles, _first_angle(given), plain.reset)
     return Recurrence(plain.x, exponents(plain), later, now, plain.B, plain.C, plain.D, plain.reset, theta)
@@ -141,7 +146,7 @@ def next_weight(given: Trapezoid) -> Array:
 
 def _first_angle(given: Trapezoid) -> Array:
     h, s = state_shapes(given).angle[-2:]
-    return np.zeros((h, s)) if given.before is None else given.before.angle
+    return library_of(given.weight).zeros((h, s)) if given.before is None else given.before.angle
 
 
 def groups_of(r: Recurrence) -> int:
@@ -151,13 +156,14 @@ def groups_of(r: Recurrence) -> int:
 
 def first_rows(given: Trapezoid, groups: int) -> Array:
     """R before the first sample: the state and what the first step adds."""
-    first: Any = 0.0
+    xp = library_of(given.weight)
+    first: Any = xp.zeros(())
     if given.before is not None:
         first = given.before.state
         if given.weight.shape[-2]:
             pair = given.before.value[..., :, None] * given.before.key[..., None, :]
             first = first + next_weight(given)[..., 0, :, None, None] * pair
-    return to_rows(np.broadcast_to(first, state_of(given.plain)), groups)
+    return to_rows(xp.broadcast_to(first, state_of(given.plain)), groups)
 
 
 def state_shapes(given: Trapezoid) -> TrapezoidalState:
@@ -169,16 +175,16 @@ def state_shapes(given: Trapezoid) -> TrapezoidalState:
 
 def last_state(given: Trapezoid, r: Recurrence, rows: Array) -> TrapezoidalState:
     """What is handed on."""
-    shapes = state_shapes(given)
+    shapes, xp = state_shapes(given), library_of(r.x)
     if r.x.shape[-3] == 0:
-        parts: Any = (0.0,) * 4 if given.before is None else given.before
+        parts: Any = (xp.zeros(()),) * 4 if given.before is None else given.before
     else:
         angle = last_angle(r)
         key = rotate(r.B[..., -1:, :, :], angle)
         parts = (from_rows(rows, r.x.shape[-2]), key[..., 0, :, :], r.x[..., -1, :, :], angle[..., 0, :, :])
-    return TrapezoidalState(*(np.array(np.broadcast_to(v, k), np.float64) for v, k in zip(parts, shapes, strict=True)))
+    return TrapezoidalState(*(xp.array(xp.broadcast_to(v, k), np.float64) for v, k in zip(parts, shapes, strict=True)))
 
 
 def last_angle(r: Recurrence) -> Array:
     """θ of the last sample, (..., 1, h, s)."""
-    return np.zeros((1, r.x.shape[-2], 0)) if r.theta is None else r.theta[..., -1:, :, :]
+    return library_of(r.x).zeros((1, r.x.shape[-2], 0)) if r.theta is None else r.theta[..., -1:, :, :]

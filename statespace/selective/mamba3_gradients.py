@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from statespace.arrays import Array, shorten
-from statespace.selective.chunk_gradients import Gradients, backward, record
-from statespace.selective.chunks import Recurrence, cut, from_rows, to_rows
+from statespace.arrays import Array, library_of, shorten
+from statespace.scan import require_one_place
+from statespace.selective.chunk_gradients import Gradients
+from statespace.selective.chunk_runs import pull_chunks, record_chunks
+from statespace.selective.chunks import Recurrence, from_rows, to_rows
 from statespace.selective.mamba3_arguments import (
     Trapezoid,
     TrapezoidalState,
@@ -117,27 +117,28 @@ def ssd_trapezoidal_vjp(
     like = TrapezoidalGradients._make([*as_given(x, delta, A, B, C, D, weight, angles), before])
     r = trapezoid_recurrence(given)
     groups = groups_of(r)
-    y, final, tape = record(r, first_rows(given, groups), cut(r, given.plain.chunk))
+    y, final, tape = record_chunks(r, first_rows(given, groups), given.plain.chunk)
 
     def pullback(grad_y: Any, grad_state: Any = None) -> TrapezoidalGradients:
-        after = _read_after(grad_state, state_shapes(given))
+        require_one_place(y, "x", {"grad_y": grad_y, "grad_state": grad_state})
+        after = _read_after(grad_state, state_shapes(given), library_of(y))
         back = read_grad(grad_y, y.shape, "grad_y").astype(y.dtype)
-        grads = backward(r, tape, back, to_rows(after.state, groups))
+        grads = pull_chunks(r, tape, back, to_rows(after.state, groups))
         return _gathered(_through_last(grads, r, after), given, after, like)
 
     return ((y, last_state(given, r, final)) if return_state else y), pullback
 
 
-def _read_after(grad_state: Any, shapes: TrapezoidalState) -> TrapezoidalState:
+def _read_after(grad_state: Any, shapes: TrapezoidalState, xp: Any) -> TrapezoidalState:
     if grad_state is None:
-        return TrapezoidalState(*map(np.zeros, shapes))
+        return TrapezoidalState(*map(xp.zeros, shapes))
     if not isinstance(grad_state, (tuple, list)) or len(grad_state) != len(shapes):
         raise TypeError(
             f"grad_state must be a TrapezoidalState of gradients, each an array or None, got {shorten(grad_state)}"
         )
     parts = zip(grad_state, shapes, TrapezoidalState._fields, strict=True)
     return TrapezoidalState(
-        *(np.zeros(k) if v is None else read_grad(v, k, "grad_state." + name) for v, k, name in parts)
+        *(xp.zeros(k) if v is None else read_grad(v, k, "grad_state." + name) for v, k, name in parts)
     )
 
 
@@ -163,7 +164,7 @@ def _gathered(
     start = from_rows(grads.start, plain.x.shape[-2])
     before, by_first = _through_first(start, given, after)
     # γ = τΔ is in κ too; ν_t = (1 − τ_t)Δ_t is in κ_{t−1}, the first one in R before the first sample
-    gamma, nu = grads.later + grads.now, np.zeros_like(grads.later)
+    gamma, nu = grads.later + grads.now, library_of(grads.later).zeros_like(grads.later)
     nu[..., 1:, :] = grads.later[..., :-1, :]
     nu[..., :1, :] = by_first[..., None, :][..., : nu.shape[-2], :]
     step = a * plain.A + tau * gamma + (1.0 - tau) * nu
@@ -180,11 +181,12 @@ def _gathered(
 
 def _through_first(start: Array, given: Trapezoid, after: TrapezoidalState) -> tuple[TrapezoidalState, Array]:
     """From the gradient of R = S + ν_0 x kᵀ before the first sample to those of the state before and of ν_0."""
-    nothing = np.zeros(after.angle.shape)
+    xp = library_of(start)
+    nothing = xp.zeros(after.angle.shape)
     if given.weight.shape[-2] == 0:
         return after, start[..., 0, 0]  # nothing ran: what was handed in is handed on
     if given.before is None:
-        return TrapezoidalState(start, None, None, nothing), np.zeros(start.shape[:-2])
+        return TrapezoidalState(start, None, None, nothing), xp.zeros(start.shape[:-2])
     nu = next_weight(given)[..., 0, :, None]
     by_value = (start @ given.before.key[..., None])[..., 0]  # (..., h, p)
     by_key = (start.swapaxes(-1, -2) @ given.before.value[..., None])[..., 0]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from statespace.arrays import Array, as_signal
+from statespace.arrays import Array, as_signal, library_of
 from statespace.discretization.names import Method
+from statespace.scan import require_one_place
 from statespace.selective.arguments import as_reset, refuse_missing
 from statespace.selective.scan import selective_scan
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
@@ -62,19 +61,20 @@ def sequence_matrix(
         system, u = delta, as_layer_input(delta, A)
         (delta, A, B, C, D), how = arguments_of(system, u, {"B": B, "C": C, "D": D, **how})
     refuse_missing({"delta": delta, "A": A, "B": B, "C": C})
+    require_one_place(delta, "delta", {"A": A, "B": B, "C": C, "D": D, "reset": reset})
     step = as_signal(delta, "delta")
     if step.ndim < 2:
         raise ValueError(f"delta must have shape (..., L, d), time before channels, got delta.shape={step.shape}")
-    length = step.shape[-2]
+    length, xp = step.shape[-2], library_of(step)
     # impulse s is row s of a batch in front of the time axis
-    impulses = np.broadcast_to(np.eye(length, dtype=step.dtype)[..., None], (length, length, step.shape[-1]))
+    impulses = xp.broadcast_to(xp.eye(length, dtype=step.dtype)[..., None], (length, length, step.shape[-1]))
     level = 2 if groups is None else 3
     cuts = None if reset is None else as_reset(reset, length)[..., None, :]
     B, C = (_of_each_impulse(as_signal(x, name), level) for x, name in ((B, "B"), (C, "C")))
     y = selective_scan(impulses, step[..., None, :, :], A, B, C, D, reset=cuts, **how)
-    return np.ascontiguousarray(np.moveaxis(y, (-1, -3), (-3, -1)))
+    return xp.ascontiguousarray(y.swapaxes(-1, -3))
 
 
 def _of_each_impulse(level: Array, core: int) -> Array:
     """B or C with an axis for the impulses; one that lacks axes is refused by the scan."""
-    return level if level.ndim < core else np.expand_dims(level, -1 - core)
+    return level if level.ndim < core else level[(..., None, *(slice(None),) * core)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import as_signal, refuse_nonfinite
+from statespace.arrays import as_signal, refuse_foreign, refuse_nonfinite
 from statespace.discretization import discretize
 from statespace.selective.system import SelectiveSystem, driven
 from statespace.structure import Diagonal
@@ -51,6 +51,7 @@ def frozen(system: SelectiveSystem, u_t: Any) -> DiscreteSystem:
     """
     if not isinstance(system, SelectiveSystem):
         raise TypeError(f"frozen takes a SelectiveSystem and a sample, got {type(system).__name__}")
+    refuse_foreign(u_t, "u_t")  # systems live on the host
     sample = as_signal(u_t, "u_t")
     if sample.dtype.kind == "c" or sample.ndim < 1 or sample.shape[-1] != system.n_channels:
         raise ValueError(

@@ -19,6 +19,7 @@ from statespace.discretization.rules import (
     Impulse,
     ZeroOrderHold,
 )
+from statespace.rule_numbers import EXP_TRAPEZOIDAL, FOH, GBT, IMPULSE, S4_BILINEAR, S4_ZOH, ZOH
 from statespace.selective.arguments import Inputs
 
 _PI = np.longdouble("3.14159265358979323846264338327950288")
@@ -40,8 +41,6 @@ class Lanes(NamedTuple):
 
 def rule_number(rule: Rule) -> tuple[int, float]:
     """The number that the compiled rules have, and the weight."""
-    from statespace.cpu.discretize import EXP_TRAPEZOIDAL, FOH, GBT, IMPULSE, S4_BILINEAR, S4_ZOH, ZOH
-
     if isinstance(rule, ZeroOrderHold):
         return (ZOH if rule.tap == "previous" else S4_ZOH), 0.5
     if isinstance(rule, Bilinear) and rule.tap == "current":

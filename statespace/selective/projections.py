@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, library_of
 from statespace.selective.arguments import SelectiveState
 from statespace.selective.system import SelectiveSystem
 
@@ -78,14 +78,15 @@ class SystemGradients(NamedTuple):
 
 def through_projections(system: SelectiveSystem, u: Array, g: SelectiveGradients) -> SystemGradients:
     """From the gradients of Δ, B and C to those of what made them."""
-    of_u, up, down = g.u, None, None
+    of_u, up, down, here = g.u, None, None, library_of(u).asarray
     if system.delta_up is not None and system.delta_down is not None:
-        low, of_low = u @ system.delta_down.T, g.delta @ system.delta_up
+        w_down, w_up = here(system.delta_down), here(system.delta_up)
+        low, of_low = u @ w_down.T, g.delta @ w_up
         up, down = _outer(g.delta, low), _outer(of_low, u)
-        of_u = of_u + of_low @ system.delta_down
+        of_u = of_u + of_low @ w_down
     b, of_b, of_u = _level(system.B, system.B_projection, g.B, u, of_u)
     c, of_c, of_u = _level(system.C, system.C_projection, g.C, u, of_u)
-    bias = np.asarray(g.delta_bias)
+    bias: Any = g.delta_bias  # a system has one
     return SystemGradients(of_u.astype(u.dtype, copy=False), g.A, bias, b, c, of_b, of_c, up, down, g.D, g.z, g.x0)
 
 
@@ -95,10 +96,12 @@ def _level(
     """Gradients of a constant, of a projection, and of u with what comes through the projection."""
     if projection is None:
         return grad.reshape(-1, grad.shape[-1]).sum(axis=0), None, of_u
-    return None, _outer(grad, u), of_u + (grad @ projection.conj()).real
+    back = library_of(u).asarray(projection.conj())
+    return None, _outer(grad, u), of_u + (grad @ back).real
 
 
 def _outer(grad: Array, u: Array) -> Array:
-    """Σ over time and batch of grad uᵀ."""
-    product: Array = grad.reshape(-1, grad.shape[-1]).T @ u.reshape(-1, u.shape[-1])
-    return np.ascontiguousarray(product)
+    """Σ over time and batch of grad uᵀ, of float16 in float32."""
+    wide = np.result_type(grad.dtype, np.float32)
+    product = grad.reshape(-1, grad.shape[-1]).astype(wide, copy=False).T @ u.reshape(-1, u.shape[-1])
+    return library_of(product).ascontiguousarray(product)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal
+from statespace.arrays import Array, as_signal, library_of
 from statespace.selective.ssd_arguments import as_real
 
 
@@ -35,7 +35,7 @@ def summed(grad: Array | None, like: Array | None) -> Any:
     axes = [i for i in range(grad.ndim) if i < extra or (like.shape[i - extra] == 1 != grad.shape[i])]
     wide = np.result_type(grad.dtype, np.float64)
     sums = (grad.sum(axis=tuple(axes), dtype=wide) if axes else grad).reshape(like.shape)
-    return np.ascontiguousarray(sums if like.dtype.kind == "c" else sums.real, dtype=like.dtype)
+    return library_of(sums).ascontiguousarray(sums if like.dtype.kind == "c" else sums.real, dtype=like.dtype)
 
 
 def of_heads(grad: Array, like: Array | None) -> Array:

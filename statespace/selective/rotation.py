@@ -9,10 +9,11 @@ Turning B and C instead of the state is the same: C·B sees only differences of 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, library_of
 
 BLOCK = 64  # samples that are summed before the sum is reduced
 _TURN = 2.0 * np.pi
@@ -25,10 +26,11 @@ def cumulate(angles: Array, start: Array, reset: Array | None) -> Array:
     """θ (..., L, h, s) from the angle of each step and θ before the first, which resets put back to 0."""
     length = angles.shape[-3]
     shapes = [angles.shape[:-3], start.shape[:-2]] + ([] if reset is None else [reset.shape[:-1]])
-    theta = np.empty((*np.broadcast_shapes(*shapes), *angles.shape[-3:]))
+    xp = library_of(angles)
+    theta = xp.empty((*np.broadcast_shapes(*shapes), *angles.shape[-3:]))
     before = start
     # θ_i = Σ_{j ≤ i, same sequence} φ_j, + θ_before in the sequence that was running
-    for part, heard, runs in _blocks(length, reset):
+    for part, heard, runs in _blocks(length, reset, xp):
         sums = heard @ _flat(_reduced(angles[..., part, :, :]))
         own = _reduced(sums).reshape(*sums.shape[:-1], *angles.shape[-2:])
         theta[..., part, :, :] = _reduced(own + runs[..., None, None] * before[..., None, :, :])
@@ -38,11 +40,12 @@ def cumulate(angles: Array, start: Array, reset: Array | None) -> Array:
 
 def cumulate_back(grad: Array, reset: Array | None) -> tuple[Array, Array]:
     """The gradients of the angles and of θ before the first, from that of θ."""
-    back = np.empty_like(grad)
-    after = np.zeros((*grad.shape[:-3], *grad.shape[-2:]))
+    xp = library_of(grad)
+    back = xp.empty_like(grad)
+    after = xp.zeros((*grad.shape[:-3], *grad.shape[-2:]))
     # φ̄_j = Σ_{i ≥ j, same sequence} θ̄_i
-    for part, heard, runs in reversed(list(_blocks(grad.shape[-3], reset))):
-        seen = np.array(grad[..., part, :, :])
+    for part, heard, runs in reversed(list(_blocks(grad.shape[-3], reset, xp))):
+        seen = xp.array(grad[..., part, :, :])
         seen[..., -1, :, :] += after
         sums = heard.swapaxes(-1, -2) @ _flat(seen)
         back[..., part, :, :] = sums.reshape(seen.shape)
@@ -50,16 +53,16 @@ def cumulate_back(grad: Array, reset: Array | None) -> tuple[Array, Array]:
     return back, after
 
 
-def _blocks(length: int, reset: Array | None) -> Iterator[tuple[slice, Array, Array]]:
+def _blocks(length: int, reset: Array | None, xp: Any) -> Iterator[tuple[slice, Array, Array]]:
     """Slices of time, which sample of one is heard at which, and at which what ran before it goes on, as 0 and 1."""
     for k in range(0, length, BLOCK):
         part = slice(k, min(k + BLOCK, length))
         q = part.stop - k
         if reset is None:
-            yield part, np.tri(q), np.ones(q)
+            yield part, xp.tri(q), xp.ones(q)
             continue
-        begun = np.cumsum(reset[..., part], axis=-1)
-        yield part, np.tri(q) * (begun[..., :, None] == begun[..., None, :]), (begun == 0).astype(np.float64)
+        begun = xp.cumsum(reset[..., part], axis=-1)
+        yield part, xp.tri(q) * (begun[..., :, None] == begun[..., None, :]), (begun == 0).astype(np.float64)
 
 
 def _flat(angles: Array) -> Array:
@@ -68,7 +71,7 @@ def _flat(angles: Array) -> Array:
 
 def _reduced(theta: Array) -> Array:
     """Modulo 2π, between −π and π."""
-    turns = np.rint(theta / _TURN)
+    turns = library_of(theta).rint(theta / _TURN)
     return theta - turns * _TURN_HIGH - turns * _TURN_LOW
 
 
@@ -77,9 +80,10 @@ def rotate(b: Array, theta: Array) -> Array:
     b = _each_head(b, theta.shape[-2])
     s = theta.shape[-1]
     shape = (*np.broadcast_shapes(b.shape[:-1], theta.shape[:-1]), b.shape[-1])
-    cosine, sine = np.cos(theta).astype(b.dtype), np.sin(theta).astype(b.dtype)
+    xp = library_of(b)
+    cosine, sine = xp.cos(theta).astype(b.dtype), xp.sin(theta).astype(b.dtype)
     even, odd = b[..., 0 : 2 * s : 2], b[..., 1 : 2 * s : 2]
-    turned = np.empty(shape, b.dtype)
+    turned = xp.empty(shape, b.dtype)
     turned[..., 0 : 2 * s : 2] = even * cosine - odd * sine
     turned[..., 1 : 2 * s : 2] = even * sine + odd * cosine
     turned[..., 2 * s :] = b[..., 2 * s :]
@@ -98,4 +102,4 @@ def rotate_back(turned: Array, grad: Array, theta: Array, g: int) -> tuple[Array
 
 def _each_head(b: Array, h: int) -> Array:
     g = b.shape[-2]
-    return b if g == h else np.repeat(b, h // g, axis=-2)
+    return b if g == h else library_of(b).repeat(b, h // g, axis=-2)

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal
+from statespace.arrays import Array, as_signal, on_device
 from statespace.discretization.names import Method
 from statespace.discretization.rules import Impulse
 from statespace.selective.arguments import Inputs, SelectiveState, as_inputs, check_flag, two_taps
-from statespace.selective.plan import Lanes, as_kinds, as_lanes, as_model, as_parts, as_plan, from_parts
+from statespace.selective.plan import Lanes, as_kinds, as_lanes, as_model, as_parts, as_plan, from_parts, rule_number
 from statespace.selective.system import SelectiveSystem, arguments_of, as_layer_input
 
 SPAN = 128  # samples of a tile, at most
@@ -23,16 +23,18 @@ def tile_of(span: int, length: int) -> int:
 
 
 class Scan(NamedTuple):
-    """What a run leaves: y (..., L, d), the state after it, and what every tile started from."""
+    """What a run leaves: y (..., L, d), the state after it, and what every tile started from; on a GPU no lanes."""
 
     y: Array
     state: Array | SelectiveState
-    marks: Array
-    lanes: Lanes
+    marks: Any
+    lanes: Lanes | None
 
 
 def run(inputs: Inputs, span: int = SPAN, keep: bool = False) -> Scan:
-    """Run a checked scan; ``keep`` the states that tiles of ``span`` samples start from."""
+    """Run a checked scan; ``keep`` the states that tiles start from, of ``span`` samples where it is not on a GPU."""
+    if on_device(inputs.u):
+        return _run_on_gpu(inputs, keep)
     length, d = inputs.sizes[:2]
     span = tile_of(span, length)
     real = np.zeros(0, inputs.u.dtype).real.dtype
@@ -44,6 +46,13 @@ def run(inputs: Inputs, span: int = SPAN, keep: bool = False) -> Scan:
     if y.size:
         work(inputs, lanes, y, x, v, marks, span)
     return Scan(y, _final(inputs, lanes, x, v), marks, lanes)
+
+
+def _run_on_gpu(inputs: Inputs, keep: bool) -> Scan:
+    from statespace.gpu import selective_scan as scan_on_gpu
+
+    y, x, v, marks = scan_on_gpu(inputs, *rule_number(inputs.rule), keep=keep)
+    return Scan(y, SelectiveState(x, v) if two_taps(inputs.rule) else x, marks, None)
 
 
 def work(inputs: Inputs, lanes: Lanes, y: Array, x: Array, v: Array, marks: Array, span: int) -> None:
@@ -138,12 +147,13 @@ def selective_scan(
     -------
     ndarray, (..., L, d)
         In the precision of u; complex where anything is and there are no pairs. The batch axes of all arrays broadcast.
+        An array of CuPy where u is one.
 
     Raises
     ------
     TypeError
         An array of another library, of another kind (a complex delta, a reset that is not bool), or a state that is no
-        pair where the method has two taps.
+        pair where the method has two taps; arrays that do not all live in one place, on the host or on one GPU.
     ValueError
         Shapes that do not match (also where time and channels are exchanged), groups that do not divide the channels, a
         negative or non-finite step, a method without a step that varies, pairs of a complex signal.
@@ -167,6 +177,11 @@ def selective_scan(
     by 5 % at 0.1 and 58 % at 1. Sequential in time: any split, with the state handed on, gives the same bits; of a
     SelectiveSystem to rounding, as its projections are matrix products, which add in an order of their own. NaN in u
     goes forward only, until a reset.
+
+    On a GPU everything follows u: all arrays are CuPy's, and so are the answer and the state (the parameters of a
+    SelectiveSystem are uploaded). Nothing waits for the device: checks of values are left out there, so that NaN and
+    negative steps go through, and poles that grow, or that a rational method has no step to, are not reported. float16
+    stays float16 there, with states and sums in float32.
 
     References
     ----------
@@ -252,8 +267,8 @@ def selective_step(
 
 def _one_sample(value: Any, name: str, core: int) -> Array:
     """An array with a time axis of 1 before its last axes."""
-    array = as_signal(value, name)
+    array = as_signal(value, name, half=True)
     if array.ndim < core:
         shape = "(..., g, n)" if core == 2 else "(..., d)" if name in ("u", "delta", "z") else "(..., n)"
         raise ValueError(f"{name} of one sample must have shape {shape}, got {name}.shape={array.shape}")
-    return np.expand_dims(array, -1 - core)
+    return array[(..., None, *(slice(None),) * core)]

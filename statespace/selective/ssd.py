@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal, overload
 
 from statespace.arrays import Array
-from statespace.selective.chunks import cut, from_rows, run
+from statespace.selective.chunk_runs import run_chunks
+from statespace.selective.chunks import from_rows
 from statespace.selective.ssd_arguments import read, recurrence, starting_rows
 
 
@@ -59,7 +60,7 @@ def ssd(
     Returns
     -------
     y : ndarray, (..., L, h, p)
-        Single precision for x in single precision, whatever the others are.
+        Single precision for x in single precision, whatever the others are; an array of CuPy where x is one.
     state : ndarray, (..., h, p, n)
         Only with ``return_state``: after the last sample. Double, so that handing it on costs nothing: any split in
         time gives the answer of one call, to rounding.
@@ -67,7 +68,8 @@ def ssd(
     Raises
     ------
     TypeError
-        An array is complex (`selective_scan` takes those), or reset is not bool.
+        An array is complex (`selective_scan` takes those), reset is not bool, or arrays do not all live in one place,
+        on the host or on one GPU.
     ValueError
         Shapes do not fit, delta is negative, or delta or A is not finite.
 
@@ -82,6 +84,10 @@ def ssd(
     carried. Exponents are summed over their own segment, never subtracted from each other, and in double as the state.
     What a sample left is gone when it has fallen to 1e-26 (double: 1e-282) of its size within a chunk.
     NaN goes forward in time only, and not over a reset: a chunk whose x or B is not finite runs sample by sample.
+
+    On a GPU everything follows x: all arrays are CuPy's. Many chunks are done at once there. Nothing waits for the
+    device: values are not checked, so that negative steps and positive A go through, and from a NaN or an infinity in
+    x, B, delta or A on all is NaN that hears it, until a reset.
 
     References
     ----------
@@ -101,5 +107,5 @@ def ssd(
     """
     given = read(x, delta, A, B, C, D, chunk, x0, reset)
     r = recurrence(given)
-    y, final, _ = run(r, starting_rows(given, given.B.shape[-2]), cut(r, given.chunk))
+    y, final = run_chunks(r, starting_rows(given, given.B.shape[-2]), given.chunk)
     return (y, from_rows(final, y.shape[-2])) if return_state else y

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, refuse_nonfinite, shorten
+from statespace.arrays import Array, as_signal, library_of, on_device, shorten
+from statespace.scan import refuse_nonfinite_here, require_one_place
 from statespace.selective.chunks import Recurrence, to_rows
 
 
@@ -30,6 +31,7 @@ def read(
     x: Any, delta: Any, A: Any, B: Any, C: Any, D: Any, chunk: Any, x0: Any, reset: Any, *, depth: int = 0
 ) -> Arguments:
     """Check the arguments of ssd; a warning points ``depth`` frames above who called the caller of this."""
+    require_one_place(x, "x", {"delta": delta, "A": A, "B": B, "C": C, "D": D, "x0": x0, "reset": reset})
     u = as_real(x, "x")
     if u.ndim < 3:
         raise ValueError(f"x must have shape (..., L, h, p): time, heads, channels of a head; got {u.shape}")
@@ -65,8 +67,8 @@ def read_step(delta: Any, x: Array) -> Array:
     """The steps Δ, (..., L, h)."""
     step = as_real(delta, "delta").astype(np.float64)
     check_series(step, x, "delta")
-    refuse_nonfinite(step, "delta")
-    if (step < 0).any():
+    refuse_nonfinite_here(step, "delta")
+    if not on_device(step) and (step < 0).any():
         first = tuple(int(i) for i in np.argwhere(step < 0)[0])
         raise ValueError(
             f"delta must not be negative, it is a step of time: got {int((step < 0).sum())} negative of {step.size} "
@@ -97,8 +99,8 @@ def _read_a(A: Any, x: Array, level: int) -> Array:
             f"A must have shape (h={h},), or (..., L={length}, h={h}) where it depends on the input, got {a.shape} "
             f"beside x of shape (..., L, h, p) = {x.shape}" + (_TURN_X if a.shape == (length,) else "")
         )
-    refuse_nonfinite(a, "A")
-    if (a > 0).any():
+    refuse_nonfinite_here(a, "A")
+    if not on_device(a) and (a > 0).any():
         warnings.warn(
             f"A is positive in {int((a > 0).sum())} of {a.size} entries: what e^(ΔA) multiplies grows without bound; "
             "models store log(-A), write A = -np.exp(A_log)",
@@ -139,7 +141,8 @@ def read_state(value: Any, shape: tuple[int, ...], name: str) -> Array:
 
 def _read_reset(reset: Any, length: int) -> Array:
     try:
-        cuts = np.asarray(reset if isinstance(reset, (list, tuple, np.ndarray)) else None)
+        known = isinstance(reset, (list, tuple, np.ndarray))
+        cuts = reset if on_device(reset) else np.asarray(reset if known else None)
     except ValueError:  # ragged
         cuts = np.asarray(None)
     if cuts.dtype != bool:
@@ -169,7 +172,8 @@ def read_batch(**arrays: tuple[Array | None, int]) -> tuple[int, ...]:
 
 def with_rows(array: Array) -> Array:
     """The array itself where its last axis lies in one piece, as BLAS wants it."""
-    return array if array.shape[-1] < 2 or array.strides[-1] == array.itemsize else np.ascontiguousarray(array)
+    in_rows = array.shape[-1] < 2 or array.strides[-1] == array.itemsize
+    return array if in_rows else library_of(array).ascontiguousarray(array)
 
 
 # --------------------------------------------------------------- to the recurrence and back
@@ -183,9 +187,10 @@ def recurrence(given: Arguments) -> Recurrence:
 
 def exponents(given: Arguments) -> Array:
     """Δ A, −inf where a sequence starts; bounded above, so that a sum with −inf is −inf."""
+    xp = library_of(given.delta)
     with np.errstate(over="ignore"):
-        a = np.minimum(given.delta * given.A, 1e300)
-    return a if given.reset is None else np.where(given.reset[..., None], -np.inf, a)
+        a = xp.minimum(given.delta * given.A, 1e300)
+    return a if given.reset is None else xp.where(given.reset[..., None], -np.inf, a)
 
 
 def state_of(given: Arguments) -> tuple[int, ...]:
@@ -195,4 +200,5 @@ def state_of(given: Arguments) -> tuple[int, ...]:
 
 def starting_rows(given: Arguments, groups: int) -> Array:
     """The state before the first sample, in the layout of the chunks."""
-    return to_rows(np.broadcast_to(0.0 if given.x0 is None else given.x0, state_of(given)), groups)
+    xp = library_of(given.x)
+    return to_rows(xp.broadcast_to(xp.zeros(()) if given.x0 is None else given.x0, state_of(given)), groups)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from statespace.arrays import Array
-from statespace.selective.chunk_gradients import backward, record
-from statespace.selective.chunks import cut, from_rows, to_rows
+from statespace.arrays import Array, library_of
+from statespace.scan import require_one_place
+from statespace.selective.chunk_runs import pull_chunks, record_chunks
+from statespace.selective.chunks import from_rows, to_rows
 from statespace.selective.pullbacks import as_given, of_heads, read_grad, summed
 from statespace.selective.ssd_arguments import read, recurrence, starting_rows, state_of
 
@@ -73,7 +72,7 @@ def ssd_vjp(
     Raises
     ------
     TypeError, ValueError
-        As `ssd`; from the pullback where the shape of a gradient does not fit.
+        As `ssd`; from the pullback where the shape of a gradient does not fit, or where it lives.
 
     Notes
     -----
@@ -98,12 +97,14 @@ def ssd_vjp(
     given = read(x, delta, A, B, C, D, chunk, x0, reset)
     like = SSDGradients(*as_given(x, delta, A, B, C, D, x0))
     r, groups = recurrence(given), given.B.shape[-2]
-    y, final, tape = record(r, starting_rows(given, groups), cut(r, given.chunk))
-    state_shape = state_of(given)
+    y, final, tape = record_chunks(r, starting_rows(given, groups), given.chunk)
+    xp, state_shape = library_of(y), state_of(given)
 
     def pullback(grad_y: Any, grad_state: Any = None) -> SSDGradients:
-        after = np.zeros(state_shape) if grad_state is None else read_grad(grad_state, state_shape, "grad_state")
-        grads = backward(r, tape, read_grad(grad_y, y.shape, "grad_y").astype(y.dtype), to_rows(after, groups))
+        require_one_place(y, "x", {"grad_y": grad_y, "grad_state": grad_state})
+        after = xp.zeros(state_shape) if grad_state is None else read_grad(grad_state, state_shape, "grad_state")
+        back = read_grad(grad_y, y.shape, "grad_y").astype(y.dtype)
+        grads = pull_chunks(r, tape, back, to_rows(after, groups))
         a = grads.exponent  # = ΔA, and κ = γ = Δ
         step = a * given.A + grads.later + grads.now
         start = from_rows(grads.start, y.shape[-2])

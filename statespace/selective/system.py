@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, FrozenArrays, as_signal, refuse_nonfinite, shorten
+from statespace.arrays import Array, FrozenArrays, as_signal, library_of, refuse_foreign, refuse_nonfinite, shorten
 from statespace.arrays import frozen as read_only
 from statespace.discretization.names import Method, Rule
+from statespace.scan import refuse_nonfinite_here, require_one_place
 from statespace.selective.arguments import as_rule, check_flag, check_pairs
 
 _CHOICES = ("delta", "B", "C")
@@ -24,6 +25,8 @@ class SelectiveSystem(FrozenArrays):
     and `selective_scan` runs them. Each of the three is selective or constant: give ``B`` or ``B_projection``, ``C`` or
     ``C_projection``, and leave ``delta_up`` and ``delta_down`` out for a constant step. With none selective every
     channel is a linear time-invariant system, as in S4D.
+
+    It lives on the host; for a signal on a GPU its parameters are uploaded at each call.
 
     Parameters
     ----------
@@ -182,6 +185,7 @@ class SelectiveSystem(FrozenArrays):
 
 
 def _parameter(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> Array:
+    refuse_foreign(value, name)
     array = as_signal(value, name)
     if array.dtype.kind == "c" and name.startswith("delta"):
         raise TypeError(f"{name} must be real, got dtype {array.dtype}")
@@ -246,11 +250,12 @@ class Driven(NamedTuple):
 
 def as_layer_input(system: SelectiveSystem, u: Any) -> Array:
     """A real signal (..., L, d)."""
-    signal = as_signal(u, "u")
+    require_one_place(u, "u", {})
+    signal = as_signal(u, "u", half=True)
     if signal.dtype.kind == "c":
         raise TypeError(f"a SelectiveSystem makes its steps of u, which must be real, got dtype {signal.dtype}")
     if system.delta_down is not None:
-        refuse_nonfinite(signal, "u")
+        refuse_nonfinite_here(signal, "u")
     d = system.n_channels
     if signal.ndim < 2 or signal.shape[-1] != d:
         turned = signal.ndim >= 2 and signal.shape[-2] == d
@@ -260,20 +265,22 @@ def as_layer_input(system: SelectiveSystem, u: Any) -> Array:
 
 
 def driven(system: SelectiveSystem, u: Array) -> Driven:
-    """Δ before its softplus, B and C, in the precision of u."""
-    kind = u.dtype
+    """Δ before its softplus, B and C, in the precision of u, float32 at least; all where u lives."""
+    xp, kind = library_of(u), np.result_type(u.dtype, np.float32)
+    u = u.astype(kind, copy=False)
     if system.delta_down is None or system.delta_up is None:
-        delta = np.broadcast_to(np.zeros(1, kind), u.shape)
+        delta = xp.broadcast_to(xp.zeros(1, kind), u.shape)
     else:
-        delta = (u @ system.delta_down.T.astype(kind)) @ system.delta_up.T.astype(kind)
+        delta = (u @ xp.asarray(system.delta_down.T.astype(kind))) @ xp.asarray(system.delta_up.T.astype(kind))
     return Driven(delta, _level(system.B, system.B_projection, u), _level(system.C, system.C_projection, u))
 
 
 def _level(constant: Array | None, projection: Array | None, u: Array) -> Array:
+    xp = library_of(u)
     if projection is None:
-        return np.asarray(constant)[None, :]
+        return xp.asarray(constant)[None, :]
     wide = np.result_type(u.dtype, np.complex64) if projection.dtype.kind == "c" else u.dtype
-    return u @ projection.T.astype(wide)
+    return u @ xp.asarray(projection.T.astype(wide))
 
 
 def arguments_of(system: SelectiveSystem, u: Array, given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -289,5 +296,7 @@ def arguments_of(system: SelectiveSystem, u: Array, given: dict[str, Any]) -> tu
             f"a SelectiveSystem brings everything but u, z, x0 (or the state) and reset; leave out {', '.join(twice)}"
         )
     delta, b, c = driven(system, u)
-    options = {"pairs": system.pairs, "delta_bias": system.delta_bias, "delta_softplus": True, "method": system.method}
-    return (delta, system.A, b, c, system.D), {"groups": None, **options}
+    here = library_of(u).asarray
+    direct = None if system.D is None else here(system.D)
+    options = {"delta_bias": here(system.delta_bias), "delta_softplus": True, "method": system.method}
+    return (delta, here(system.A), b, c, direct), {"groups": None, "pairs": system.pairs, **options}

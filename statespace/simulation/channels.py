@@ -51,9 +51,11 @@ def misaligned(name: str, error: ValueError, signal: Array, axis: int) -> ValueE
 
 def time_last(signal: Array, axis: int) -> Array:
     """The same array with time on its last axis, as a view."""
-    return signal if axis == signal.ndim - 1 else np.moveaxis(signal, axis, -1)
+    last = signal.ndim - 1
+    return signal if axis == last else signal.transpose(*range(axis), *range(axis + 1, last + 1), axis)
 
 
 def time_back(signal: Array, axis: int) -> Array:
     """And back to where it was."""
-    return signal if axis == signal.ndim - 1 else np.moveaxis(signal, -1, axis)
+    last = signal.ndim - 1
+    return signal if axis == last else signal.transpose(*range(axis), last, *range(axis, last))

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, check_choice
+from statespace.arrays import Array, check_choice, on_device
 from statespace.scan import Run, as_lanes, broadcast_batch, in_single, run
 from statespace.simulation.forms import (
     best_block_length,
@@ -123,9 +123,17 @@ def run_once(system: DiscreteSystem, u: Array, x0: Array | None = None, *, overw
     rows, length = math.prod(batch), u.shape[-2]
     if rows * length < _SHORT:
         return run(system, u, x0, overwrite=overwrite)
-    return run_form(
-        chosen(system, length, rows, "auto", in_single(system, u.dtype)), system, u, x0, overwrite=overwrite
-    )
+    return run_form(form_for(system, u, rows, "auto"), system, u, x0, overwrite=overwrite)
+
+
+def form_for(system: DiscreteSystem, u: Array, rows: int, form: str) -> str:
+    """Form to take for a signal (..., L, m) that lives where it lives, of so many rows with those of the system."""
+    length = u.shape[-2]
+    if type(u) is not np.ndarray and on_device(u):
+        from statespace.simulation.device import chosen_on_device
+
+        return chosen_on_device(system, length, rows, form)
+    return chosen(system, length, rows, form, in_single(system, u.dtype))
 
 
 @lru_cache(maxsize=128)

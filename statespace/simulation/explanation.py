@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import check_choice
+from statespace.arrays import check_choice, library_of, on_device
 from statespace.scan import Blocks, broadcast_batch, in_single, state_and_output_types
 from statespace.selective import SelectiveSystem
 from statespace.simulation.choice import FORMS, Explanation, choose
@@ -44,7 +44,8 @@ def explain(
     Returns
     -------
     Explanation
-        ``form``, ``why``, ``costs`` in seconds, ``block``, and the dtypes ``state`` and ``output``.
+        ``form``, ``why``, ``costs`` in seconds, ``block``, and the dtypes ``state`` and ``output``. For a CuPy array
+        what its device would do; ``costs`` is empty, as there the rule counts rows and samples.
 
     Raises
     ------
@@ -78,16 +79,18 @@ def explain(
     state, output = (np.dtype(kind) for kind in state_and_output_types(system, signal, np.zeros(0)))
     digital: Any = system
     if isinstance(system, DiscreteSystem):
-        discrete_grid(system, t, dt, fs, hold, signal.shape[-2])
+        discrete_grid(system, t, dt, fs, hold, signal)
     else:
         hold = "zoh" if hold is None else hold
         check_choice(hold, tuple(HOLDS), "hold")
-        grid = as_grid(t, dt, fs, signal.shape[-2], system.time_unit)
+        grid = as_grid(t, dt, fs, signal.shape[-2], system.time_unit, library_of(signal))
         if grid.dt is None:
-            refuse_uneven(form)
+            refuse_uneven(form, signal)
             return Explanation("recurrent", "the grid is uneven, so there is no kernel", {}, None, state, output)
         digital, _ = on_a_grid(system, grid.dt, hold)
     rows = int(np.prod(np.broadcast_shapes(batch, digital.batch_shape)))
+    if on_device(signal):
+        return _on_device(digital, signal.shape[-2], rows, form, (state, output))
     single = in_single(digital, signal.dtype)
     chosen, why, estimates = choose(digital, signal.shape[-2], rows, form, single)
     if chosen != "chunked":
@@ -95,6 +98,13 @@ def explain(
     blocks = blocks_that_run(digital, rows, signal.shape[-2], single)
     state = output if single and blocks else state
     return Explanation(chosen, why, estimates, _block(digital, blocks), state, output)
+
+
+def _on_device(system: DiscreteSystem, length: int, rows: int, form: str, kinds: tuple[Any, Any]) -> Explanation:
+    from statespace.simulation.device import choose_on_device
+
+    chosen, why, block = choose_on_device(system, length, rows, form)
+    return Explanation(chosen, why, {}, block, *kinds)
 
 
 def _block(system: DiscreteSystem, blocks: Blocks | None) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from statespace.arrays import Array, as_coefficients, as_signal, shorten, warn_of_loss
+from statespace.arrays import Array, as_coefficients, as_signal, library_of, on_device, shorten, warn_of_loss
 from statespace.scan import as_state, run
 from statespace.simulation.channels import check_channelwise, misaligned, time_axis, time_back, time_last
 from statespace.simulation.choice import run_once
@@ -50,7 +50,7 @@ def filter(
     Raises
     ------
     TypeError
-        The system is continuous.
+        The system is continuous, or the state does not live where x does.
     ValueError
         The system is not single-input single-output, axis is missing, or shapes do not fit.
 
@@ -62,6 +62,9 @@ def filter(
     1e-308. A long float32 signal of few channels runs in single precision where no pole of a cascade lies beyond 0.99
     and its states round quietly: y is then right to 1.5e-5 of the largest x times the peak gain, for signals from
     1e-25 to 1e30; `explain` says so. With a ``state`` all is double inside.
+
+    A CuPy array is filtered on its device, in double inside, to CuPy arrays. A long one without ``state`` is cut into
+    blocks there as well; whether it is finite is then looked at first, which waits for the device.
 
     References
     ----------
@@ -100,7 +103,7 @@ def starting_state(system: DiscreteSystem, lanes: Array, state: Any) -> Array | 
         if lanes.shape[-2] == 0:
             raise ValueError("state='steady' needs a first sample, got an empty signal")
         return steady_state(system, lanes[..., 0, :])
-    return as_state(state, system, "state")
+    return as_state(state, system, "state", like=lanes)
 
 
 def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
@@ -115,6 +118,7 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
     Returns
     -------
     ndarray, (..., state_size)
+        A CuPy array where u0 is one.
 
     Raises
     ------
@@ -141,7 +145,8 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
     """
     if not isinstance(system, (ContinuousSystem, DiscreteSystem)):
         raise TypeError(f"steady_state needs a system first, got {type(system).__name__}")
-    u = np.atleast_1d(as_coefficients(u0, "u0") if not isinstance(u0, np.ndarray) else as_signal(u0, "u0"))
+    u = as_coefficients(u0, "u0") if not (isinstance(u0, np.ndarray) or on_device(u0)) else as_signal(u0, "u0")
+    u = u.reshape(u.shape or (1,))
     if u.shape[-1] != system.n_inputs:
         raise ValueError(f"u0 must have shape (..., m={system.n_inputs}), got {u.shape} from {shorten(u0)}")
     point = system._dc_point
@@ -156,9 +161,21 @@ def steady_state(system: ContinuousSystem | DiscreteSystem, u0: Any) -> Array:
         raise ValueError(
             f"the batch axes do not broadcast: the system has {system.batch_shape}, u0 has {u.shape[:-1]}"
         ) from None
+    if on_device(u):
+        return _steady_on_device(system, u, point, batch)
     real = not (system.is_complex or system.stores_pairs or u.dtype.kind == "c" or system.B.dtype.kind == "c")
     x = system.A.resolvent(np.full(batch, point, complex), system.B @ u[..., None])
     return x[..., 0].real if real else x[..., 0]
+
+
+def _steady_on_device(system: Any, u: Any, point: float, batch: tuple[int, ...]) -> Any:
+    """The same where u0 lives on a device: (I − A)⁻¹ B from the host, times u0."""
+    xp = library_of(u)
+    gain = system.A.resolvent(np.full(system.batch_shape, point, complex), system.B)  # (..., n, m)
+    real = not (system.is_complex or system.stores_pairs or system.B.dtype.kind == "c")
+    gain = xp.asarray(np.ascontiguousarray(gain.real if real else gain))
+    u = xp.broadcast_to(u, (*batch, u.shape[-1]))
+    return xp.matmul(gain, u.astype(np.result_type(u.dtype, np.float64))[..., None])[..., 0]
 
 
 def _hides_integrator(system: Any, point: float) -> bool:

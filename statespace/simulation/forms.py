@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, is_finite
+from statespace.arrays import Array, is_finite, library_of, on_device
 from statespace.kernels.convolution import fft_convolved
 from statespace.kernels.lifting import Parts, blocks, toeplitz
 from statespace.kernels.samples import kernel
@@ -48,6 +48,10 @@ def run_form(
 
     ``overwrite`` lets y take the place of u, and saves memory where it does.
     """
+    if type(u) is not np.ndarray and on_device(u):
+        from statespace.simulation.device import form_on_device
+
+        return form_on_device(form, system, u, x0, keep=keep)
     if form == "recurrent":
         return run(system, u, x0, keep=keep, overwrite=overwrite)
     if form == "chunked" and not keep:
@@ -169,7 +173,7 @@ def _by_products(system: DiscreteSystem, u: Array, x0: Array | None, room: int =
     recurrence: T has zeros for the future, and 0·NaN is NaN.
     """
     M = block_length(system)
-    count = _finite_length(u) // M
+    count = finite_length(u) // M
     if count == 0 or M == 1:
         return _with_room(run(system, u, x0), room)
     parts = blocks(system, M)
@@ -191,12 +195,12 @@ def _with_room(run: Run, room: int) -> Run:
     return run._replace(y=np.concatenate([run.y, run.y[..., :room, :]], axis=-2)) if room else run
 
 
-def _finite_length(u: Array) -> int:
+def finite_length(u: Array) -> int:
     """Samples before the first that holds NaN or infinity."""
     if is_finite(u):
         return u.shape[-2]
-    finite = np.isfinite(u)
-    return int(np.argmin(finite.all(axis=(*range(u.ndim - 2), -1))))
+    xp = library_of(u)
+    return int(xp.argmin(xp.isfinite(u).all(axis=(*range(u.ndim - 2), -1))))
 
 
 def _in_blocks(u: Array, count: int, M: int) -> Array:
@@ -244,11 +248,7 @@ def _seen(system: DiscreteSystem, parts: Parts, x: Array) -> Array:
 
 def convolved(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int = 0) -> Run:
     """Convolve with the kernel, add what the starting state does, and find the final state by blocks."""
-    if not is_finite(u):
-        raise ValueError(
-            "form='convolution' needs a finite u: an FFT would spread infinity over the whole record; "
-            "form='recurrent' passes it on from its sample"
-        )
+    refuse_infinite(u)
     length = u.shape[-2]
     if length == 0:
         return _with_room(run(system, u, x0), room)
@@ -263,6 +263,15 @@ def convolved(system: DiscreteSystem, u: Array, x0: Array | None, *, room: int =
     y = y.astype(state_and_output_types(system, u, start)[1], copy=False)
     run_all = Run(y, _final_state(system, u, start), np.zeros((*y.shape[:-2], 0, system.state_size)))
     return _with_room(run_all, room)
+
+
+def refuse_infinite(u: Array) -> None:
+    """Raise for a signal that an FFT would make NaN from end to end."""
+    if not is_finite(u):
+        raise ValueError(
+            "form='convolution' needs a finite u: an FFT would spread infinity over the whole record; "
+            "form='recurrent' passes it on from its sample"
+        )
 
 
 def _final_state(system: DiscreteSystem, u: Array, x0: Array) -> Array:

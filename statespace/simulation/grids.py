@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statespace.arrays import Array, as_numbers, as_step, shorten
+from statespace.arrays import Array, as_numbers, as_step, library_of, on_device, shorten
 
 # Seconds in the units that datetime64 stamps can be converted to.
 _SECONDS = {
@@ -31,13 +31,13 @@ def intervals(grid: Grid, part: slice) -> tuple[Array, Array]:
     return grid.steps[inner], grid.slack[inner]
 
 
-def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:
-    """Read exactly one of t, dt and fs for a signal of ``length`` samples."""
+def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str, xp: Any = np) -> Grid:
+    """Read exactly one of t, dt and fs for a signal of ``length`` samples, which lives in the library ``xp``."""
     if t is None:
         if dt is None and fs is None:
             raise ValueError("a continuous system needs a time grid: give t= (stamps), dt= (step) or fs= (rate)")
         step = as_step(dt, fs, what="simulate")
-        return Grid(uniform_stamps(step, length), step, None, np.zeros(0))
+        return Grid(uniform_stamps(step, length, xp), step, None, np.zeros(0))
     if dt is not None or fs is not None:
         raise ValueError("simulate takes exactly one of t=, dt= and fs=, got t and " + ("dt" if fs is None else "fs"))
     stamps, steps, slack = as_stamps(t, unit)
@@ -46,13 +46,20 @@ def as_grid(t: Any, dt: Any, fs: Any, length: int, unit: str) -> Grid:
     return _uniform_or_not(stamps, steps, slack)
 
 
-def uniform_stamps(step: Array, length: int) -> Array:
-    """k·Δ, (..., L)."""
-    stamps = np.arange(length, dtype=np.float64)
+def uniform_stamps(step: Array, length: int, xp: Any = np) -> Array:
+    """k·Δ, (..., L), where the signal lives."""
+    stamps: Array = xp.arange(length, dtype=np.float64)
     if step.ndim:
-        return step[..., None] * stamps
-    stamps *= step
+        return xp.asarray(step)[..., None] * stamps
+    stamps *= step if xp is np else float(step)
     return stamps
+
+
+def stamps_like(t: Array, y: Array) -> Array:
+    """Stamps where the output lives; dates stay on the host, devices have none."""
+    if type(y) is np.ndarray or not on_device(y) or on_device(t) or t.dtype.kind == "M":
+        return t
+    return library_of(y).asarray(t)
 
 
 def irregular(stamps: Array, unit: str) -> Grid:

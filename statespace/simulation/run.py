@@ -8,12 +8,30 @@ from typing import Any, Never, TypeAlias
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, as_step, check_choice, is_finite, same_step, shorten
-from statespace.scan import as_state, broadcast_batch, in_single
+from statespace.arrays import (
+    Array,
+    as_signal,
+    as_step,
+    check_choice,
+    is_finite,
+    library_of,
+    on_device,
+    same_step,
+    shorten,
+)
+from statespace.scan import as_state, broadcast_batch
 from statespace.selective import SelectiveSystem
-from statespace.simulation.choice import FORMS, chosen
+from statespace.simulation.choice import FORMS, form_for
 from statespace.simulation.forms import run_form
-from statespace.simulation.grids import Grid, as_grid, check_discrete_stamps, intervals, irregular, uniform_stamps
+from statespace.simulation.grids import (
+    Grid,
+    as_grid,
+    check_discrete_stamps,
+    intervals,
+    irregular,
+    stamps_like,
+    uniform_stamps,
+)
 from statespace.simulation.irregular import HOLDS, on_a_grid, run_irregular
 from statespace.simulation.response import Response
 from statespace.simulation.selective import run_selective
@@ -82,11 +100,19 @@ def simulate(
     Raises
     ------
     TypeError
-        The system is not a system, or an array belongs to a library that is not understood.
+        The system is not a system, an array belongs to a library that is not understood, or x0 does not live where
+        u does.
     ValueError
         A shape does not fit, the grid does not increase, u holds NaN, ``hold`` is given for a discrete
         system, t, dt, fs are over- or underspecified, or a form cannot be had: chunked or convolution on an uneven
-        grid or with states, convolution of an infinite u or of a system that overflows.
+        grid or with states, convolution of an infinite u or of a system that overflows; or the grid is uneven and u
+        lives on a GPU.
+
+    Notes
+    -----
+    A CuPy array runs on its device: y and states are CuPy arrays, and t is one (dates stay on the host). "recurrent"
+    gives the same bits under any split there too; "chunked" agrees to rounding, and "auto" takes it where few rows
+    would leave the device idle. Looking for gaps and infinity waits for the device, nothing else does.
 
     References
     ----------
@@ -116,18 +142,23 @@ def simulate(
         return run_selective(system, u, x0, options)
     form = _without_states(form, states)
     signal = as_input(u, system)
-    state = as_state(x0, system)
+    state = as_state(x0, system, like=signal)
     batch = broadcast_batch(system, signal, np.zeros(system.state_size) if state is None else state)
     if isinstance(system, DiscreteSystem):
-        grid = discrete_grid(system, t, dt, fs, hold, signal.shape[-2])
-        ran, piece = system, _recurrence(system, grid, batch, form, signal.dtype)
+        grid = discrete_grid(system, t, dt, fs, hold, signal)
+        ran, piece = system, _recurrence(system, batch, form, signal)
     else:
         grid, signal, gaps = _continuous_grid(system, signal, t, dt, fs, gaps)
-        ran, piece = _continuous(system, grid, hold, batch, form, signal.dtype)
+        ran, piece = _continuous(system, grid, hold, batch, form, signal)
     y, final, x = _over_gaps(piece, signal, state, gaps, system, states)
-    if np.ndim(u) == 1 and y.ndim == 2 and y.shape[-1] == 1:
+    if y.ndim == 2 and y.shape[-1] == 1 and axes_of(u) == 1:
         y = y[:, 0]
-    return Response(grid.t, y, x, final, ran)
+    return Response(stamps_like(grid.t, y), y, x, final, ran)
+
+
+def axes_of(u: Any) -> int:
+    """How many axes what was given as a signal has."""
+    return u.ndim if on_device(u) else np.ndim(u)
 
 
 def as_input(u: Any, system: ContinuousSystem | DiscreteSystem) -> Array:
@@ -165,8 +196,8 @@ def _without_states(form: str, states: bool) -> str:
 # --------------------------------------------------------------- discrete
 
 
-def discrete_grid(system: DiscreteSystem, t: Any, dt: Any, fs: Any, hold: Any, length: int) -> Grid:
-    """Stamps of a discrete system, which has its own step."""
+def discrete_grid(system: DiscreteSystem, t: Any, dt: Any, fs: Any, hold: Any, u: Array) -> Grid:
+    """Stamps of a discrete system, which has its own step, for a signal (..., L, m)."""
     if hold is not None:
         raise ValueError(
             f"hold={hold!r} belongs to continuous systems; this one is discrete already "
@@ -178,12 +209,13 @@ def discrete_grid(system: DiscreteSystem, t: Any, dt: Any, fs: Any, hold: Any, l
             raise ValueError(
                 f"the discrete system has its own dt={system.dt}, got {step}; leave it out, or rediscretize"
             )
-    own = uniform_stamps(np.asarray(system.dt), length) if t is None else check_discrete_stamps(t, system, length)
+    step, length = np.asarray(system.dt), u.shape[-2]
+    own = uniform_stamps(step, length, library_of(u)) if t is None else check_discrete_stamps(t, system, length)
     return Grid(own, np.asarray(system.dt), None, np.zeros(0))
 
 
-def _recurrence(system: DiscreteSystem, grid: Grid, batch: tuple[int, ...], form: str, kind: Any) -> Piece:
-    taken = chosen(system, grid.t.shape[-1], math.prod(batch), form, in_single(system, kind))
+def _recurrence(system: DiscreteSystem, batch: tuple[int, ...], form: str, signal: Array) -> Piece:
+    taken = form_for(system, signal, math.prod(batch), form)
 
     def piece(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
         keep = part.stop - part.start if states else 0
@@ -200,26 +232,27 @@ def _continuous_grid(
     system: ContinuousSystem, u: Array, t: Any, dt: Any, fs: Any, gaps: str
 ) -> tuple[Grid, Array, str]:
     """The grid, with the missing stamps left out where they are to be dropped."""
-    grid = as_grid(t, dt, fs, u.shape[-2], system.time_unit)
+    grid = as_grid(t, dt, fs, u.shape[-2], system.time_unit, library_of(u))
     if gaps == "drop":
         if grid.t.ndim > 1:
             raise ValueError("gaps='drop' needs one grid for all systems, got a batch of steps")
         present = ~_missing(u)
         if not present.all():
-            grid, u = irregular(grid.t[present], system.time_unit), u[..., present, :]
+            stamps = library_of(grid.t).asnumpy(grid.t) if on_device(grid.t) else grid.t
+            grid, u = irregular(stamps[present], system.time_unit), u[..., present, :]
         gaps = "raise"
     return grid, u, gaps
 
 
 def _continuous(
-    system: ContinuousSystem, grid: Grid, hold: str | None, batch: tuple[int, ...], form: str, kind: Any
+    system: ContinuousSystem, grid: Grid, hold: str | None, batch: tuple[int, ...], form: str, signal: Array
 ) -> tuple[Any, Piece]:
     """What runs a piece of the record, and the system that does it."""
     hold = "zoh" if hold is None else hold
     check_choice(hold, tuple(HOLDS), "hold")
     rule = HOLDS[hold]
     if grid.dt is None:
-        refuse_uneven(form)
+        refuse_uneven(form, signal)
 
         def uneven(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
             start = np.zeros(system.state_size) if x0 is None else x0
@@ -231,7 +264,9 @@ def _continuous(
     digital, shift = on_a_grid(system, grid.dt, hold)
     shift = shift.swapaxes(-1, -2)
     rows = math.prod(np.broadcast_shapes(batch, digital.batch_shape))
-    taken = chosen(digital, grid.t.shape[-1], rows, form, in_single(digital, kind))
+    taken = form_for(digital, signal, rows, form)
+    if on_device(signal):
+        shift = library_of(signal).asarray(np.ascontiguousarray(shift))
 
     def even(u: Array, x0: Any, part: slice, states: bool) -> tuple[Array, Array, Any]:
         return _run_shifted(taken, digital, shift, u[..., part, :], x0, states)
@@ -239,8 +274,13 @@ def _continuous(
     return digital, even
 
 
-def refuse_uneven(form: str) -> None:
-    """Raise for a form that needs a kernel where there is none: on an uneven grid a system varies with time."""
+def refuse_uneven(form: str, signal: Array) -> None:
+    """Raise for a form that needs a kernel where there is none, and on a device: on an uneven grid a system varies."""
+    if on_device(signal):
+        raise ValueError(
+            "on an uneven grid a system changes from sample to sample, which runs on the host; "
+            "write cupy.asnumpy(u), or give a uniform grid, dt="
+        )
     if form not in ("auto", "recurrent"):
         raise ValueError(
             f"form={form!r} needs a system that is the same at every sample, and on an uneven grid none is; "
@@ -252,7 +292,7 @@ def _run_shifted(
     form: str, digital: DiscreteSystem, shift: Array, u: Array, x0: Any, states: bool
 ) -> tuple[Array, Array, Any]:
     """Run from a physical state to the physical state at the last stamp, w = x − γ B u at both ends."""
-    start = np.zeros(digital.state_size) if x0 is None else x0
+    start = library_of(u).zeros(digital.state_size) if x0 is None else x0
     if u.shape[-2] == 0:
         y, final, x = run_form(form, digital, u, start)
         return y, final, x if states else None
@@ -269,8 +309,8 @@ def _missing(u: Array) -> Array:
     """(L,) whether any value at a stamp is NaN."""
     if is_finite(u):  # the common case
         return np.zeros(u.shape[-2], bool)
-    nan = np.isnan(u)
-    return np.asarray(nan.any(axis=(*range(u.ndim - 2), -1)))
+    nan = library_of(u).isnan(u).any(axis=(*range(u.ndim - 2), -1))
+    return np.asarray(library_of(nan).asnumpy(nan) if on_device(nan) else nan)
 
 
 def _over_gaps(piece: Piece, u: Array, x0: Any, gaps: str, system: Any, states: bool) -> tuple[Array, Array, Any]:
@@ -306,8 +346,8 @@ def _reset(piece: Piece, u: Array, x0: Any, missing: Array, states: bool) -> tup
         y[..., part, :], final, trace = piece(u, x0 if start == 0 else None, part, states)
         if x is not None:
             x[..., part, :] = trace
-    return y, np.zeros_like(final) if missing[-1] else final, x
+    return y, library_of(final).zeros_like(final) if missing[-1] else final, x
 
 
 def _all_missing(like: Array, length: int) -> Array:
-    return np.full((*like.shape[:-2], length, like.shape[-1]), np.nan, like.dtype)
+    return library_of(like).full((*like.shape[:-2], length, like.shape[-1]), np.nan, like.dtype)

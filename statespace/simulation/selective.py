@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from statespace.arrays import Array, as_signal, refuse_nonfinite
+from statespace.arrays import Array, as_signal, library_of, on_device, refuse_nonfinite
 from statespace.selective import SelectiveSystem, selective_scan
 from statespace.selective.system import as_layer_input
 from statespace.simulation.choice import Explanation
@@ -16,12 +14,12 @@ _AT_REST = {"form": ("auto", "recurrent"), "gaps": ("raise",), "states": (False,
 
 
 def run_selective(system: SelectiveSystem, u: Any, x0: Any, options: dict[str, Any]) -> Response:
-    """What simulate answers; the stamps count samples."""
+    """What simulate answers; the stamps count samples, and live where the signal does."""
     _check_at_rest("simulate", "u and x0", options)
-    signal = as_signal(u, "u")
-    refuse_nonfinite(signal, "u")
+    signal = as_signal(u, "u", half=True)
+    refuse_nonfinite(signal, "u")  # on a GPU too, which is waited for, as gaps="raise" promises
     y, state = selective_scan(signal, system, x0=x0, return_state=True)
-    return Response(np.arange(float(y.shape[-2])), y, None, state, system)
+    return Response(library_of(y).arange(float(y.shape[-2])), y, None, state, system)
 
 
 def explain_selective(system: SelectiveSystem, u: Any, options: dict[str, Any]) -> Explanation:
@@ -48,8 +46,9 @@ def _is_one_of(value: Any, choices: tuple[Any, ...]) -> bool:
 
 
 def push_selective(system: SelectiveSystem, block: Any, state: Any) -> tuple[Array, Any]:
-    """The answer to a block, and the state after it, read-only."""
+    """The answer to a block, and the state after it, read-only on the host."""
     y, after = selective_scan(block, system, x0=state, return_state=True)
     for part in after if isinstance(after, tuple) else (after,):
-        part.setflags(write=False)
+        if not on_device(part):
+            part.setflags(write=False)
     return y, after

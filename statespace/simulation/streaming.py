@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, frozen
+from statespace.arrays import Array, as_signal, frozen, library_of
 from statespace.kernels.samples import check_discrete
 from statespace.scan import as_state, run
 from statespace.selective import SelectiveSystem
 from statespace.simulation.channels import check_channelwise, misaligned, time_axis, time_back, time_last
 from statespace.simulation.filtering import starting_state
-from statespace.simulation.run import as_input
+from statespace.simulation.run import as_input, axes_of
 from statespace.simulation.selective import push_selective
 from statespace.systems import DiscreteSystem
 
@@ -46,7 +46,7 @@ class Stream:
     Raises
     ------
     TypeError
-        The system is continuous.
+        The system is continuous; of `push`, that a block and the state do not live in one place.
     ValueError
         The state does not belong to the system, or ``axis`` is given for several inputs or outputs.
 
@@ -58,6 +58,9 @@ class Stream:
     -----
     NaN goes through as in `filter`: it stays in the state, and everything after it is NaN until a new Stream starts. A
     SelectiveSystem that makes its steps of the signal refuses it.
+
+    Blocks that are CuPy arrays run on their device, and the state stays there; it can be written to, as every CuPy
+    array can. The bits are those of one run over the whole signal there too.
 
     References
     ----------
@@ -128,10 +131,10 @@ class Stream:
     def _inputs(self, block: Any) -> Array:
         u = as_input(block, self.system)
         y = self._advance(u)
-        return y[:, 0] if np.ndim(block) == 1 and y.ndim == 2 and y.shape[-1] == 1 else y
+        return y[:, 0] if y.ndim == 2 and y.shape[-1] == 1 and axes_of(block) == 1 else y
 
     def _selective(self, block: Any) -> Array:
-        u = as_signal(block, "u")
+        u = as_signal(block, "u", half=True)
         self._refuse_other_batch(u.shape[:-2])
         y, self._state = push_selective(self.system, u, self._state)
         self._batch = y.shape[:-2]
@@ -164,7 +167,7 @@ class Stream:
 
     def __repr__(self) -> str:
         kind = "" if self.axis is None else f", axis={self.axis}"
-        held = self._state if self._state is None or isinstance(self._state, str) else np.shape(self._state)
+        held = self._state if self._state is None or isinstance(self._state, str) else self._state.shape
         return f"<Stream of {self.system!r}{kind}, state {held}>"
 
 
@@ -179,7 +182,8 @@ def _checked(system: DiscreteSystem, axis: int | None, state: Any) -> Any:
 
 
 def _kept(state: Any) -> Array:
-    return frozen(state)
+    """Read-only, but on a device, where arrays cannot be."""
+    return frozen(state) if type(state) is np.ndarray else state
 
 
 def warmup(system: DiscreteSystem | SelectiveSystem, *, like: Any = None) -> None:
@@ -192,7 +196,8 @@ def warmup(system: DiscreteSystem | SelectiveSystem, *, like: Any = None) -> Non
     ----------
     system : DiscreteSystem or SelectiveSystem
     like : ndarray, optional
-        An array of the type of the signal; double when omitted.
+        An array of the type of the signal; double when omitted. With one of CuPy the kernel is compiled for the device,
+        as one row takes it; many rows of a diagonal system may need another, which the first block then compiles.
 
     Returns
     -------
@@ -214,9 +219,9 @@ def warmup(system: DiscreteSystem | SelectiveSystem, *, like: Any = None) -> Non
     >>> smooth = ss.from_ba([0.5], [1.0, -0.5], dt=1.0)
     >>> ss.warmup(smooth, like=np.zeros(0, np.float32))
     """
-    kind = np.float64 if like is None else as_signal(like, "like").dtype
+    xp, kind = library_of(like), np.float64 if like is None else as_signal(like, "like").dtype
     if isinstance(system, SelectiveSystem):
-        push_selective(system, np.zeros((1, system.n_channels), kind), None)
+        push_selective(system, xp.zeros((1, system.n_channels), kind), None)
         return
     check_discrete(system, "warmup")
-    run(system, np.zeros((1, system.n_inputs), kind))
+    run(system, xp.zeros((1, system.n_inputs), kind))

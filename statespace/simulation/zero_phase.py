@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, check_choice, refuse_nonfinite, shorten
+from statespace.arrays import Array, as_signal, check_choice, on_device, refuse_nonfinite, shorten
 from statespace.scan import broadcast_batch
 from statespace.simulation.channels import check_channelwise, misaligned, time_axis, time_back, time_last
 from statespace.simulation.choice import run_once
@@ -65,7 +65,7 @@ def filtfilt(
     Raises
     ------
     TypeError
-        The system is continuous.
+        The system is continuous, or x lives on a GPU.
     ValueError
         The system is not single-input single-output, or integrates a constant and has no steady state to
         start from; axis is missing or shapes do not fit; x holds NaN or infinity or is not longer than
@@ -86,6 +86,8 @@ def filtfilt(
     True
     """
     check_channelwise(system, "filtfilt")
+    if on_device(x):
+        raise TypeError("filtfilt runs on the host and x lives on a GPU; write filtfilt(system, cupy.asnumpy(x), …)")
     signal = _finite(as_signal(x, "x"))
     axis = time_axis(axis, signal)
     check_choice(method, _METHODS, "method")

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, refuse_nonfinite, shorten
+from statespace.arrays import Array, as_host_signal, refuse_nonfinite, shorten
 from statespace.conversion import as_system
 from statespace.simulation import simulate
 from statespace.systems import ContinuousSystem, DiscreteSystem
@@ -149,7 +149,7 @@ def rounding_of(function: Any, *answers: Array) -> float:
 
 def as_input(u: Any, name: str = "u", like: DiscreteSystem | None = None) -> Array:
     """A finite signal, (L,) for one input or (..., L, m)."""
-    array = as_signal(u, name)
+    array = as_host_signal(u, name)
     refuse_nonfinite(array, name)
     if array.ndim == 0:
         raise ValueError(f"{name} must have an axis of time, (L,) or (..., L, m), got a single number {shorten(u)}")

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from statespace.arrays import Array, as_signal, refuse_nonfinite, shorten
+from statespace.arrays import Array, as_host_signal, refuse_nonfinite, shorten
 from statespace.testing.callables import check_positive, check_slack
 from statespace.testing.margin import Margin, worst
 from statespace.testing.report import written
@@ -471,7 +471,7 @@ def _argument(value: Any, name: str) -> Any:
     """An array of its own; what is not differentiated stays as it is."""
     if value is None:
         return None
-    array = np.array(as_signal(value, name))
+    array = np.array(as_host_signal(value, name))
     refuse_nonfinite(array, name)
     return value if np.asarray(value).dtype.kind in "biu" else array
 
