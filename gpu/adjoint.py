@@ -9,7 +9,7 @@ import numpy as np
 from statespace.arrays import library_of
 from statespace.gpu.layout import Sizes, adjoint_sizes, blocks_of_time
 from statespace.gpu.loader import kernel, launch
-from statespace.gpu.selective import Prepared, defines, grid_of, numbers_of, passed_on, prepare
+from statespace.gpu.selective import Prepared, cuts, defines, grid_of, numbers_of, passed_on, prepare
 
 
 class Gradients(NamedTuple):
@@ -52,7 +52,7 @@ def selective_adjoint(
     of_u = xp.zeros((scene.rows, scene.length, scene.d), scan.kinds.heard)
     of_delta, of_z = (xp.zeros(of_u.shape, scan.kinds.scalar) for _ in range(2))
     states = [_last(scan, state) for state in (back, back_v)]
-    blocks, chunk = blocks_of_time(scene, sizes.tpc, sizes.span)
+    blocks, chunk = blocks_of_time(scene, sizes.tpc)
     sums = _room(scan, sizes, blocks)
     if of_u.size:
         grad = xp.ascontiguousarray(grad_y.reshape(of_u.shape).astype(_told(scan), copy=False))
@@ -119,8 +119,11 @@ def _handed_on(scan: Prepared, sizes: Sizes, grad: Any, states: list[Any], block
     arguments = (*read, grad, powers, ends, powers_v, ends_v, *numbers_of(scan, chunk))
     launch(run, grid_of(scan, sizes, blocks), sizes.threads, arguments)
     # The last block first: what comes from after a block is what the next one hands on.
-    from_after = passed_on(powers[:, ::-1].copy(), ends[:, ::-1].copy(), states[0])[:, ::-1].copy()
-    of_v = powers_v[:, 1:] * from_after[:, 1:] + ends_v[:, 1:]
+    cut = cuts(scan, blocks, chunk)
+    turned = [None if a is None else a[:, ::-1].copy() for a in (powers, ends, cut)]
+    from_after = passed_on(scan, *turned, states[0])[:, ::-1].copy()
+    nothing = from_after == 0 if cut is None else (from_after == 0) | cut[:, :, None, None]
+    of_v = xp.where(nothing, ends_v, powers_v * from_after + ends_v)[:, 1:]
     return [from_after, xp.concatenate([of_v, states[1][:, None]], axis=1)]
 
 

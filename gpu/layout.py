@@ -16,6 +16,7 @@ _BUSY = 352  # lanes of a multiprocessor: nearly three warps on each of its four
 _FEW = 40  # channels of a multiprocessor below which more lanes are not enough, and time is cut
 _LONG = 1024  # samples from which on it is
 _SHORTEST = 256  # samples of a block of time, where not the whole is shorter
+_TILE = 32  # samples of a tile at most; shorter ones are a half, a quarter, … of it
 _WARPS = 28  # of a multiprocessor, that blocks of time are to fill: seven on each part
 _SHARED = 48 * 1024  # bytes of shared memory that a block has without being asked for more
 _HELD = 16  # registers that the states of a lane fill in the scan; poles and what is made of them take as many again
@@ -74,18 +75,19 @@ def most_states(scene: Scene) -> int:
     return _WIDEST * _HELD_BACK // registers_of_a_state(scene)
 
 
-def blocks_of_time(scene: Scene, tpc: int, span: int) -> tuple[int, int]:
+def blocks_of_time(scene: Scene, tpc: int) -> tuple[int, int]:
     """Cut time where channels are few and the signal is long: how many blocks, and the samples of each.
 
-    What they are follows from the shapes and the card, and with them the last digits of the answer.
+    What they are follows from the shapes and the card, and with them the last digits of the answer. They are of whole
+    tiles, but for the last.
     """
     length = max(scene.length, 1)
     if scene.rows * scene.d >= _FEW * scene.processors or length < _LONG:
-        return 1, -(-length // span) * span
+        return 1, -(-length // _TILE) * _TILE
     wanted = _WARPS * 32 * scene.processors // max(scene.rows * scene.d * tpc, 1)
     blocks = max(1, min(wanted, length // _SHORTEST, 65_535))
     samples = -(-length // blocks)
-    samples = -(-samples // span) * span
+    samples = -(-samples // _TILE) * _TILE
     return -(-length // samples), samples
 
 
@@ -97,7 +99,7 @@ def threads_of_a_block(scene: Scene, tpc: int) -> int:
 def forward_sizes(scene: Scene, span: int | None = None) -> Sizes:
     """Sizes of the scan; ``span`` is given where states are kept for the adjoint."""
     tpc = lanes_of_a_channel(scene, 2 * _HELD if scene.simple and scene.parts == 1 else _HELD)
-    threads, tile = threads_of_a_block(scene, tpc), min(32, span or 32)
+    threads, tile = threads_of_a_block(scene, tpc), min(_TILE, span or _TILE)
     while tile > 1 and _forward_bytes(scene, tpc, threads, tile) > _SHARED:
         tile //= 2
     return Sizes(tpc, threads, span or tile, tile, _forward_bytes(scene, tpc, threads, tile))
@@ -109,8 +111,8 @@ def adjoint_sizes(scene: Scene) -> Sizes:
     sub = 8 if scene.simple and each == 1 else 4 // each
     sub = sub if -(-scene.n // tpc) * each <= _HELD_BACK // 2 else 1
     threads = threads_of_a_block(scene, tpc)
-    while sub > 1 and _adjoint_bytes(scene, tpc, threads, sub) > _SHARED:
-        sub //= 2
+    while _adjoint_bytes(scene, tpc, threads, sub) > _SHARED:
+        sub, threads = (sub // 2, threads) if sub > 1 else (1, threads // 2)
     return Sizes(tpc, threads, 4 * sub, sub, _adjoint_bytes(scene, tpc, threads, sub))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from statespace.arrays import library_of
-from statespace.gpu.affine import affine_steps, parts_of, real_name
+from statespace.gpu.affine import parts_of, real_name
 from statespace.gpu.layout import Scene, Sizes, adjoint_sizes, blocks_of_time, forward_sizes, most_states, rows_of
 from statespace.gpu.loader import kernel, launch, multiprocessors
 from statespace.rule_numbers import EXP_TRAPEZOIDAL, FOH, GBT, IMPULSE, ZOH
@@ -19,6 +19,7 @@ _ARGUMENTS = {
     "u": (2, 1, 0), "delta": (2, 2, 0), "z": (2, 4, 0), "A": (2, 0, 0), "B": (3, 8, 256), "C": (3, 16, 512),
     "D": (1, 0, 0), "delta_bias": (1, 0, 0), "x0": (2, 32, 0), "v0": (2, 64, 0), "reset": (1, 128, 0),
 }  # fmt: skip
+_LONGEST = 2**31 - 64  # samples that are counted in 32 bits
 _OF_STATES = ("A", "B", "C", "x0", "v0")
 
 
@@ -70,13 +71,18 @@ def prepare(inputs: Any, rule: int, weight: float) -> Prepared:
         rule == IMPULSE,
         multiprocessors(),
     )  # fmt: skip
-    _check_states(inputs, scene)
+    _check_sizes(inputs, scene)
     doubled = 2.0 if inputs.pairs else 1.0
     return Prepared(arrays, common, scene, kinds, rule, weight, bool(inputs.delta_softplus), doubled)
 
 
-def _check_states(inputs: Any, scene: Scene) -> None:
-    """Raise where the states of a channel are more than a warp holds in registers with all that its adjoint needs."""
+def _check_sizes(inputs: Any, scene: Scene) -> None:
+    """Raise where samples are more than are counted, or states more than a warp holds in its registers."""
+    if scene.length > _LONGEST:
+        raise ValueError(
+            f"on a GPU a selective scan takes {_LONGEST} samples at once, got {scene.length}; run it in pieces, "
+            "x0= being the state that the piece before returned"
+        )
     most = most_states(scene)
     if scene.n > most:
         raise ValueError(
@@ -187,7 +193,7 @@ def _first_states(scan: Prepared, name: str) -> Any:
 
 
 def _run(scan: Prepared, sizes: Sizes, y: Any, x: Any, v: Any, marks: Any) -> None:
-    blocks, chunk = blocks_of_time(scan.scene, sizes.tpc, max(sizes.span, sizes.tile))
+    blocks, chunk = blocks_of_time(scan.scene, sizes.tpc)
     start = scan.arrays["x0"] if blocks == 1 else _starts(scan, sizes, blocks, chunk)
     common = scan.common if blocks == 1 else scan.common & ~_ARGUMENTS["x0"][1]
     run = kernel("selective.cu", "selective_lanes", scan_defines(scan, sizes, 0))
@@ -204,7 +210,7 @@ def _read(scan: Prepared, start: Any) -> tuple[Any, ...]:
 def _starts(scan: Prepared, sizes: Sizes, blocks: int, chunk: int) -> Any:
     """What each block of time starts from, (rows, blocks, d, n).
 
-    x_{j+1} = Π α x_j + e_j over the blocks j, where e_j is the last state of a block that starts from zero.
+    Blocks run from zero first, for their last states and the products of their α.
     """
     xp, scene = library_of(scan.arrays["u"]), scan.scene
     shape = (scene.rows, blocks, scene.d, scene.n)
@@ -212,14 +218,27 @@ def _starts(scan: Prepared, sizes: Sizes, blocks: int, chunk: int) -> Any:
     run = kernel("selective.cu", "selective_lanes", scan_defines(scan, sizes, 1))
     arguments = (*_read(scan, None), None, ends, None, None, powers, *numbers_of(scan, chunk))
     launch(run, grid_of(scan, sizes, blocks), sizes.threads, arguments, sizes.shared)
-    return passed_on(powers, ends, _first_states(scan, "x0"))
+    return passed_on(scan, powers, ends, cuts(scan, blocks, chunk), _first_states(scan, "x0"))
 
 
-def passed_on(powers: Any, ends: Any, first: Any) -> Any:
-    """x_{j+1} = p_j x_j + e_j along axis 1 of (rows, blocks, d, n), from x_0: all that blocks start from."""
-    xp, (rows, blocks, d, n) = library_of(ends), ends.shape
-    flat = (rows, blocks, d * n)
-    states, x = xp.empty(flat, ends.dtype), xp.array(first, order="C").reshape(rows, d * n)
-    affine_steps(powers.reshape(flat), ends.reshape(flat), np.arange(rows), x, states)
-    before = xp.concatenate([first.reshape(rows, 1, d * n), states[:, :-1]], axis=1)
-    return before.reshape(ends.shape)
+def passed_on(scan: Prepared, powers: Any, ends: Any, cut: Any, first: Any) -> Any:
+    """What each of the blocks (rows, blocks, d, n) starts from, see block_starts.cu; first is (rows, d, n)."""
+    (rows, blocks, d, n), threads = ends.shape, 128
+    macros = (("REAL", real_name(scan.kinds.real)), ("PARTS", scan.scene.parts), ("THREADS", threads))
+    starts = library_of(ends).empty(ends.shape, ends.dtype)
+    counts = (np.int64(rows), np.int64(blocks), np.int64(d * n))
+    run = kernel("block_starts.cu", "block_starts", macros)
+    launch(run, (-(-rows * d * n // threads), 1, 1), threads, (powers, ends, cut, first, starts, *counts))
+    return starts
+
+
+def cuts(scan: Prepared, blocks: int, chunk: int) -> Any:
+    """Whether a sequence begins in a block, bool (rows, blocks), or None where none does anywhere."""
+    reset = scan.arrays["reset"]
+    if reset is None:
+        return None
+    xp = library_of(reset)
+    whole = xp.zeros((len(reset), blocks * chunk), bool)
+    whole[:, : reset.shape[1]] = reset
+    found = whole.reshape(len(reset), blocks, chunk).any(axis=-1)
+    return xp.ascontiguousarray(xp.broadcast_to(found, (scan.scene.rows, blocks)))

@@ -102,6 +102,12 @@ def as_numbers(value: Any, name: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    except TypeError:
+        if not (isinstance(value, (list, tuple)) and any(map(on_device, value))):
+            raise
+        raise TypeError(  # CuPy's names nobody
+            f"{name} is a {type(value).__name__} that holds arrays of a GPU; write cupy.stack({name})"
+        ) from None
     return _in_numbers(array, name, value)
 
 
@@ -163,6 +169,8 @@ def refuse_nonfinite(array: Array, name: str) -> None:
 
 def shorten(value: Any, limit: int = 60) -> str:
     """Repr of a value, cut to one line."""
+    if on_device(value):  # to print it would be to copy it
+        return f"an array {value.shape} of {value.dtype} on a GPU"
     try:
         text = " ".join(repr(value).split())
     except RecursionError:

@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 import statespace as ss
 from statespace import ssd, ssd_trapezoidal, ssd_trapezoidal_vjp, ssd_vjp
+from statespace.scan import require_one_place
 
 ONES = np.ones
 SMALL = {"x": ONES((4, 2, 3)), "delta": ONES((4, 2)), "A": [-1.0, -1.0], "B": ONES((4, 1, 2)), "C": ONES((4, 1, 2))}
@@ -142,10 +144,32 @@ def scan_pulled(grad_y=U, grad_state=None, **more):
 
 def on_gpu(number):
     """What an array of CuPy is known by."""
-    return type("ndarray", (), {"__module__": "cupy", "device": SimpleNamespace(id=number)})()
+
+    def refused(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+    return type("ndarray", (), {"__module__": "cupy", "device": SimpleNamespace(id=number), "__array__": refused})()
+
+
+def beside_the_current_gpu():
+    """With another GPU than that of u the current one."""
+    cupy = SimpleNamespace(cuda=SimpleNamespace(Device=lambda: SimpleNamespace(id=0)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("statespace.gpu.require_device", lambda: cupy)
+        require_one_place(on_gpu(1), "u", {})
 
 
 SCAN = [
+    (
+        beside_the_current_gpu,
+        RuntimeError,
+        r"^u lives on GPU 1, and GPU 0 is the current one, .*cupy\.cuda\.Device\(1\)",
+    ),
+    (
+        lambda: ss.selective_scan([on_gpu(0)], [1.0], [[-1.0]], [[1.0]], [[1.0]]),
+        T,
+        r"^u is a list that holds arrays of a GPU; write cupy\.stack\(u\)$",
+    ),
     (lambda: scan(u=on_gpu(0)), T, r"^delta lives on the host and u on a GPU; write cupy\.asarray\(delta\)$"),
     (lambda: scan(A=on_gpu(0)), T, r"^A lives on a GPU and u on the host; write cupy\.asarray\(u\), or cupy"),
     (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, refuse_foreign
 from statespace.plot.axes import finish, grid_of_axes, name_axis, scale_log
 from statespace.plot.lines import above_nothing
 from statespace.simulation import simulate
@@ -59,6 +59,7 @@ def forms(system: DiscreteSystem, u: Any, *, ax: Any = None) -> Any:
     if not isinstance(system, DiscreteSystem):
         first = "; discretize it first" if isinstance(system, ContinuousSystem) else ""
         raise TypeError(f"forms runs a DiscreteSystem, got {type(system).__name__}{first}")
+    refuse_foreign(u, "u")
     run = simulate(system, u, form="recurrent")
     others = [simulate(system, u, form=form).y for form in _FORMS]
     grid, new = grid_of_axes(ax, (1, 1), "ax")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from statespace.arrays import Array
+from statespace.arrays import Array, refuse_foreign
 from statespace.frequency import FrequencyResponse
 from statespace.plot.axes import finish, grid_of_axes, name_channels
 from statespace.plot.lines import draw_signal
@@ -85,6 +85,7 @@ def _channels(run: Response) -> tuple[Array, bool]:
     Only a response to a standard input has no final state, and that is what tells (L, p, m) from a
     batch of outputs (..., L, p).
     """
+    refuse_foreign(run.y, "y of the response")
     y = np.asarray(run.y)
     if y.ndim == 1:
         return y[:, None, None], False

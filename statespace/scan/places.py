@@ -9,7 +9,7 @@ from statespace.arrays import Array, on_device, refuse_foreign, refuse_nonfinite
 
 
 def require_one_place(signal: Any, name: str, given: dict[str, Any]) -> None:
-    """Raise where an array does not live where the signal does, or the GPU engine cannot run.
+    """Raise where an array does not live where the signal does, or the GPU engine cannot run there.
 
     Parameters
     ----------
@@ -37,7 +37,12 @@ def require_one_place(signal: Any, name: str, given: dict[str, Any]) -> None:
     if here:
         from statespace.gpu import require_device
 
-        require_device()
+        current = require_device().cuda.Device().id
+        if current != _gpu(signal):
+            raise RuntimeError(
+                f"{name} lives on GPU {_gpu(signal)}, and GPU {current} is the current one, where results would be; "
+                f"write with cupy.cuda.Device({_gpu(signal)}): around it"
+            )
 
 
 def _each(given: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -46,7 +46,7 @@ def selective_scan_vjp(
     Exact gradients of what `selective_scan` computes, for every method. States are kept once in each tile of some
     hundred samples and computed again from there, tile by tile: the scan and its pullback take a few per cent of the
     memory of u and delta, beside the gradients themselves; as much as these where channels are very few, or B and C are
-    those of a few channels each.
+    those of a few channels each. On a GPU they take 1.5 times u with 16 states, and more with more.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import hashlib
@@ -69,7 +68,7 @@ def built(text: str, flags: tuple[str, ...]) -> Path:
         return path
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         made = Path(folder, "made")
-        line = [*command, "-include", str(_header(command)), "-x", "c++", "-", "-o", str(made)]
+        line = [*command, "-include", str(_header(command, cache())), "-x", "c++", "-", "-o", str(made)]
         done = subprocess.run(line, input=text, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"g++ does not compile the kernel:\n{done.stderr}")
@@ -78,17 +77,19 @@ def built(text: str, flags: tuple[str, ...]) -> Path:
 
 
 @functools.cache
-def _header(command: tuple[str, ...]) -> Path:
+def _header(command: tuple[str, ...], shelf: Path) -> Path:
     """A copy of the header with what g++ made of it for these flags: half of the time of a kernel is reading it."""
     key = hashlib.sha256(repr((compiler(), command, HEADER.read_bytes())).encode()).hexdigest()[:32]
-    folder = cache() / f"header-{key}"
+    folder = shelf / f"header-{key}"
     if not folder.exists():
-        made = Path(tempfile.mkdtemp(dir=cache()))
+        made = Path(tempfile.mkdtemp(dir=shelf))
         copy = shutil.copy(HEADER, made)
         flags = [flag for flag in command if flag != "-shared"]
         subprocess.run([*flags, "-x", "c++-header", copy, "-o", f"{copy}.gch"], check=True, capture_output=True)
-        with contextlib.suppress(OSError):  # another process was first
+        try:
             made.rename(folder)
+        except OSError:  # another was first
+            shutil.rmtree(made)
     return folder / HEADER.name
 
 

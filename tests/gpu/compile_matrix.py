@@ -51,6 +51,7 @@ def each(base: Defines, **choices: tuple[str | int, ...]) -> list[Defines]:
 NUMBERS: dict[str, tuple[str | int, ...]] = {"SIGNAL": ("float", "double"), "PARTS": (1, 2)}
 CASES: dict[str, list[Defines]] = {
     "affine.cu": each({}, REAL=("float", "double"), PARTS=(1, 2)),
+    "block_starts.cu": each({"THREADS": 128}, REAL=("float", "double"), PARTS=(1, 2)),
     "cascade.cu": each({}, **NUMBERS),
     "dense.cu": each({}, **NUMBERS),
     "diagonal.cu": [

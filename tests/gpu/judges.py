@@ -13,6 +13,7 @@ OF = {
     "selective.cu": "scans",
     "selective_adjoint.cu": "pullbacks",
     "adjoint_ends.cu": "pullbacks_in_blocks",
+    "block_starts.cu": "scans",
     "dense.cu": "dense",
     "diagonal.cu": "diagonal",
     "cascade.cu": "cascade",
@@ -105,3 +106,16 @@ def cascade(cupy):
 
 def affine(cupy):
     linear_kernels.test_affine_steps(cupy, np.float64)
+
+
+def over_resets(cupy):
+    """NaN in one block of time, a reset in the next but one."""
+    _in_blocks(lambda: _over_resets(cupy))
+
+
+def _over_resets(cupy):
+    case = case_of(1100, 3, 5, batch=(), x0=False)
+    case["reset"] = np.arange(1100) == 700
+    case["u"][10] = np.nan
+    got, wanted = answers(cupy, case)
+    assert np.array_equal(np.isnan(got[0]), np.isnan(wanted[0]))

@@ -97,6 +97,8 @@ def table():
         changed("C of the wrong sample", back, "level_of(tiles.c, first + j, s)), grad, back.x)", "level_of(tiles.c, first, s)), grad, back.x)"),
         changed("of the gate without its slope", back, "slope = open * (1 + z * (1 - open))", "slope = open"),
         changed("the first state of every block", back, "if (at.chunk == 0) {", "if (true) {"),
+        changed("a block starts from the next one's state", "block_starts.cu", "put(starts, at, x);", "put(starts, at, get(ends, at, Number()));"),
+        changed("over a reset", "block_starts.cu", "(cut && cut[row * blocks + j]) ||", "", "over_resets"),
         changed("half of the lanes", "diagonal.cu", "mask < lanes; mask *= 2", "2 * mask < lanes; mask *= 2"),
         changed("one step late", "affine.cu", "now = fused(decays[k], now, drives[k]);", "now = fused(decays[k], now, drives[k ? k - 1 : 0]);"),
         changed("states exchanged", "cascade.cu", "x2 = fused(a21, x1, times(a22, x2)), x1 = after", "x1 = after, x2 = fused(a21, x1, times(a22, x2))"),

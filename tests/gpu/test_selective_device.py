@@ -261,6 +261,43 @@ def test_blocks_of_time(cupy, multiprocessors, method, kind):
     close(got, wanted, 16, kind[0])
 
 
+@pytest.mark.parametrize("method", ["mamba", "zoh"])
+def test_nothing_comes_over_a_reset_between_blocks(cupy, multiprocessors, method):
+    """NaN goes forward until a reset, and its gradients backward until one, in whatever blocks they are."""
+    multiprocessors(4)
+    case = case_of(1100, 3, batch=(), kind=np.float64, x0=False, method=method)
+    case["reset"] = np.isin(np.arange(1100), (300, 700))
+    case["u"][10] = np.nan
+    got, wanted = answers(cupy, case)
+    assert np.array_equal(np.isnan(got[0]), np.isnan(wanted[0]))
+    assert np.isnan(got[0]).any(axis=1).sum() == 290
+    case["u"][10] = 0
+    grad = np.ones((1100, 3))
+    grad[600] = np.nan
+    found = ss.selective_scan_vjp(**case.on(cupy))[1](cupy.asarray(grad)).u.get()
+    known = ss.selective_scan_vjp(**case)[1](grad).u
+    assert np.array_equal(np.isnan(found), np.isnan(known))
+    assert np.isnan(found).any(axis=1).sum() == 301
+
+
+def test_a_product_that_overflows_makes_nothing_of_nothing(cupy, multiprocessors):
+    """A state of 0 stays 0, however much a block would have made of it."""
+    multiprocessors(4)
+    case = case_of(1100, 3, batch=(), gate=False, soft=False, feed=False, x0=False, reset=False)
+    case["A"], case["u"], case["delta"] = -4 * case["A"], 0 * case["u"], 0 * case["delta"] + 1
+    with pytest.warns(RuntimeWarning, match="its state grows"):
+        wanted = ss.selective_scan(**case)
+    assert np.array_equal(ss.selective_scan(**case.on(cupy)).get(), wanted)
+
+
+@pytest.mark.parametrize("length", [1100, 4097])
+def test_the_scan_of_a_pullback_has_the_same_bits(cupy, multiprocessors, length):
+    multiprocessors(4)
+    case = case_of(length, 3, batch=(), kind=np.float64)
+    y, _ = ss.selective_scan_vjp(**case.on(cupy))
+    assert np.array_equal(y.get(), ss.selective_scan(**case.on(cupy)).get())
+
+
 @pytest.mark.parametrize("method", ["mamba", "foh"])
 def test_pieces_are_one_scan(cupy, method):
     """Any split, with the state handed on: the same bits, as time is not cut here."""
@@ -338,6 +375,24 @@ def test_gradients_at_tails(cupy, length, d):
 def test_gradients_of_numbers_of_states(cupy, n):
     got, wanted = pulled(cupy, case_of(n=n, batch=()))
     close(got, wanted, 40, np.float32)
+
+
+def test_gradients_of_one_complex_state(cupy):
+    """The widest numbers, on the most channels that a block of threads can have."""
+    got, wanted = pulled(cupy, case_of(12, 130, 1, kind=np.float64, poles=True, complex_u=True))
+    close(got, wanted, 40, np.float64)
+
+
+def test_what_a_block_of_threads_has_is_enough():
+    """Shared memory, for every number of states, kind, group and size of a batch."""
+    kinds = itertools.product((1, 2), (1, 2), (1, 2), (4, 8), (2, 4, 8), (False, True))
+    for (parts, heard, told, real, signal, simple), width in itertools.product(kinds, (1, 20, 40, 1536)):
+        for n in (1, 2, 3, 5, 16, 17, 40, 64, 100, 128, 256):
+            scene = layout.Scene(2, 100, 2 * width, 2, n, parts, heard, told, real, signal, simple, 132)
+            if n <= layout.most_states(scene):
+                back = layout.adjoint_sizes(scene)
+                sizes = (layout.forward_sizes(scene), layout.forward_sizes(scene, back.span), back)
+                assert all(size.shared <= 48 * 1024 and size.threads % 32 == 0 for size in sizes)
 
 
 @pytest.mark.parametrize(("method", "kind"), [("mamba", (np.float32, False)), ("foh", (np.float64, True))])
