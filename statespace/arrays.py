@@ -102,12 +102,10 @@ def as_numbers(value: Any, name: str) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
-    except TypeError:
-        if not (isinstance(value, (list, tuple)) and any(map(on_device, value))):
-            raise
-        raise TypeError(  # CuPy's names nobody
-            f"{name} is a {type(value).__name__} that holds arrays of a GPU; write cupy.stack({name})"
-        ) from None
+    except TypeError as error:
+        inside = isinstance(value, (list, tuple)) and any(map(on_device, value))
+        advice = f"that holds arrays of a GPU; write cupy.stack({name})" if inside else f"which is no array: {error}"
+        raise TypeError(f"{name} is a {type(value).__name__} {advice}") from None
     return _in_numbers(array, name, value)
 
 
