@@ -4,7 +4,8 @@
 //     Π α* r + Σ …        what goes on to x before the block
 //     Δ H* (Π α* r + Σ …)    what goes on to v before it, the product without the first α
 //
-// Each lane goes backward through its block of time once, state by state, and keeps nothing but these.
+// The products count where no sequence begins within the block. Each lane goes backward through its block of time once,
+// state by state, and keeps nothing but these.
 
 #include "device.cuh"
 #include "parts.cuh"
@@ -41,9 +42,9 @@ __device__ __forceinline__ void back_one(
     const Number c = s < lane.own ? get(scan.c + at.c + k * at.c_step, lane.first + s, Number()) : constant(0, Number());
     const Factors<Number> f = factors(scan.weight, dt, lane.a[s], lane.turns[s]);
     const Number back = times_plus(conj(c), g, x[s]), behind = times(dt, conj(f.behind)), alpha = conj(f.alpha);
-    power_v[s] = edge ? constant(0, Number()) : times(behind, power[s]);
+    power_v[s] = times(behind, power[s]);
     v[s] = edge ? constant(0, Number()) : times(behind, back);
-    power[s] = edge ? constant(0, Number()) : times(alpha, power[s]);
+    power[s] = times(alpha, power[s]);
     x[s] = edge ? constant(0, Number()) : times(alpha, back);
   }
 }

@@ -66,7 +66,7 @@ __device__ __forceinline__ void start(const Scan &scan, const Place &at, Lane &l
 
 __device__ __forceinline__ void forget(Lane &lane) {
 #pragma unroll
-  for (int s = 0; s < OWN; s++) lane.x[s] = lane.v[s] = lane.power[s] = constant(0, Number());
+  for (int s = 0; s < OWN; s++) lane.x[s] = lane.v[s] = constant(0, Number());
 }
 
 // One step of a lane's states, and what they add to y.

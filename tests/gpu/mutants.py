@@ -67,8 +67,7 @@ def table():
         changed("a tile that is always whole", scan, "begin + TILE < at.end ? TILE : at.end - begin", "TILE"),
         changed("the next tile too short", scan, "next + TILE < at.end ? TILE : at.end - next", "1"),
         changed("one sample more", scan, "t + j >= samples", "t + j > samples"),
-        changed("keeps v over a reset", scan, "lane.x[s] = lane.v[s] = lane.power[s] =", "lane.x[s] = lane.power[s] ="),
-        changed("keeps the product over a reset", scan, "lane.v[s] = lane.power[s] =", "lane.v[s] ="),
+        changed("keeps v over a reset", scan, "lane.x[s] = lane.v[s] =", "lane.x[s] ="),
         changed("no v before a block of time", scan, "at.begin > 0 && lane.present", "false"),
         changed("the last state of every block", scan, "if (!ENDS && at.chunk + 1 < at.chunks) return;", ""),
         changed("marks a tile late", scan, "mark_of(scan, at, lane, begin / SPAN)", "mark_of(scan, at, lane, (begin ? begin - 1 : 0) / SPAN)", judges.OF[back]),
@@ -102,7 +101,7 @@ def table():
         changed("half of the lanes", "diagonal.cu", "mask < lanes; mask *= 2", "2 * mask < lanes; mask *= 2"),
         changed("one step late", "affine.cu", "now = fused(decays[k], now, drives[k]);", "now = fused(decays[k], now, drives[k ? k - 1 : 0]);"),
         changed("states exchanged", "cascade.cu", "x2 = fused(a21, x1, times(a22, x2)), x1 = after", "x1 = after, x2 = fused(a21, x1, times(a22, x2))"),
-        changed("a product too short", ends, "power[s] = edge ? constant(0, Number()) : times(alpha, power[s]);", ""),
+        changed("a product too short", ends, "    power[s] = times(alpha, power[s]);", ""),
         changed("the gate left out", ends, "return times(z * logistic(z), g);", "return g;"),
     ]  # fmt: skip
 
