@@ -84,7 +84,7 @@ def laid_out(shape: Shape, what: str, multiprocessors: int) -> tuple[int, int]:
         **sizes, groups=1, parts=1, heard=1, told=1, real=4, signal=4, simple=True, processors=multiprocessors
     )
     found = layout.forward_sizes(scene) if what == "forward" else layout.adjoint_sizes(scene)
-    return found.tpc, layout.blocks_of_time(scene, found.tpc, max(found.span, found.tile))[0]
+    return found.tpc, layout.blocks_of_time(scene, found.tpc)[0]
 
 
 def instructions(shape: Shape, what: str, multiprocessors: int) -> int | None:
