@@ -77,7 +77,7 @@ def table():
         changed("groups exchanged", shared, "at.group = blockIdx.x / blocks % scan.groups;", "at.group = 0;", judges.OF[scan]),
         changed("rows share all", shared, "scan.common & U ? shared : own", "shared", judges.OF[scan]),
         changed("a state too many", shared, "left < OWN ? left : OWN", "OWN", judges.OF[scan]),
-        changed("the bias left out", shared, "step += scan.bias[at.first + channel];", "", judges.OF[scan]),
+        changed("the bias left out", shared, "scan.bias && channel < at.count ? scan.bias[at.first + channel] : 0", "0", judges.OF[scan]),
         changed("taps exchanged (foh)", "discretize.cuh", "return Factors<Number>{e, phi2(z, held), ramp(z, e)};", "return Factors<Number>{e, ramp(z, e), phi2(z, held)};", "held"),
         changed("taps exchanged (gbt)", "discretize.cuh", "times(w, q), times(1 - w, q)};", "times(1 - w, q), times(w, q)};", "rational"),
         changed("current tap for previous (zoh)", "discretize.cuh", "if (RULE == ZOH) return Factors<Number>{e, zero, held};", "if (RULE == ZOH) return Factors<Number>{e, held, zero};", "zoh"),
