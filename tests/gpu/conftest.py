@@ -7,8 +7,8 @@ import ctypes
 import functools
 import os
 
-import build
 import card
+import host_build
 import pretend
 import pytest
 
@@ -20,8 +20,8 @@ def way():
     if name and not os.environ.get("STATESPACE_EMULATE"):
         return "card", f"on {name}"
     reason = "STATESPACE_EMULATE is set" if name else "no CUDA device"
-    if build.compiler():
-        return "host", f"emulated on fibres by {build.compiler()} ({reason})"
+    if host_build.compiler():
+        return "host", f"emulated on fibres by {host_build.compiler()} ({reason})"
     return "none", f"not run: {reason}, and no g++ 12 or newer that could emulate one"
 
 
@@ -65,7 +65,7 @@ def cupy():
 @pytest.fixture(scope="module")
 def pretended():
     """What stands for CuPy, on any machine with g++."""
-    if build.compiler() is None:
+    if host_build.compiler() is None:
         pytest.skip("needs g++ 12 or newer")
     with pytest.MonkeyPatch.context() as patch:
         yield pretend.install(patch)

@@ -24,8 +24,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import build
 import card
+import host_build
 import judges
 import pretend
 import pytest
@@ -158,7 +158,7 @@ def races(launches):
     for launch in launches:
         if launch.code not in seen:
             seen.add(launch.code)
-            clean, report = build.run_under_sanitizer(
+            clean, report = host_build.run_under_sanitizer(
                 launch.code, launch.options, launch.name, launch.grid, launch.block, launch.shared, launch.arguments
             )
             if not clean:
@@ -175,7 +175,7 @@ def judged(mutant):
 
 
 def main(words):
-    if build.compiler() is None:
+    if host_build.compiler() is None:
         print("needs g++ 12 or newer")
         return 2
     begin, wrong = time.perf_counter(), []

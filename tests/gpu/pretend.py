@@ -13,8 +13,8 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-import build
 import card
+import host_build
 import numpy as np
 from card import launch_mode, machine, no_copies, recorded
 
@@ -413,7 +413,7 @@ def _function(module: Any, name: str, needs_array: bool = True) -> Any:
 class RawKernel:
     def __init__(self, code: str, name: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
         self.name, self._code, self._options = name, code, tuple(options)
-        self._library = build.compile_host(code, tuple(options))
+        self._library = host_build.compile_host(code, tuple(options))
 
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0, stream: Any = None) -> None:
         x, y, z, threads = card.check_sizes(tuple(grid), tuple(block))
@@ -451,7 +451,7 @@ class RawModule:
         self.code, self.options = code, options
 
     def get_function(self, name: str) -> RawKernel:
-        if name not in build.entries(self.code):
+        if name not in host_build.entries(self.code):
             raise RuntimeError(f"CUDA_ERROR_NOT_FOUND: named symbol not found ({name})")
         return RawKernel(self.code, name, self.options)
 

@@ -3,13 +3,13 @@
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-import build
 import card
+import host_build
 import numpy as np
 import pretend
 import pytest
 
-pytestmark = pytest.mark.skipif(build.compiler() is None, reason="needs g++ 12 or newer")
+pytestmark = pytest.mark.skipif(host_build.compiler() is None, reason="needs g++ 12 or newer")
 
 HEAD = """
 #define barrier() emulated_barrier()
@@ -64,7 +64,7 @@ def test_barrier_keeps_the_order(mode, options):
 
 
 def test_threads_of_the_host_do_the_same():
-    library = build.compile_host(REVERSE.replace("AFTER", "barrier();"), (), "threads")
+    library = host_build.compile_host(REVERSE.replace("AFTER", "barrier();"), (), "threads")
     x, y = on_device(5, 128), pretend.cupy.empty((3, 5, 128), np.float32)
     card.launch(library, "run", (3, 1, 1, 128, 512), [x._held, y._held, np.int32(5)], card.MODES["both"])
     np.testing.assert_array_equal(y.get(), np.broadcast_to(x.get()[:, ::-1], (3, 5, 128)))
@@ -303,13 +303,13 @@ def test_options():
 
 def test_entries():
     text = 'extern "C" __global__ void __launch_bounds__(A, 2) one(int n) {}\nextern "C" __global__ void two\n() {}'
-    assert build.entries(text + "\n__global__ void three() {}") == ["one", "two"]
+    assert host_build.entries(text + "\n__global__ void three() {}") == ["one", "two"]
 
 
 def test_many_may_compile_the_same_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(build, "cache", lambda: tmp_path)
+    monkeypatch.setattr(host_build, "cache", lambda: tmp_path)
     with ThreadPoolExecutor(4) as pool:
-        (path,) = set(pool.map(lambda _: build.built("int main() { return 7; }\n", ()), range(4)))
+        (path,) = set(pool.map(lambda _: host_build.built("int main() { return 7; }\n", ()), range(4)))
     assert [made for made in tmp_path.iterdir() if not made.name.startswith("header-")] == [path]
     assert subprocess.run([str(path)], check=False).returncode == 7
 
@@ -319,7 +319,7 @@ def test_many_may_compile_the_same_at_once(monkeypatch, tmp_path):
 
 def under_sanitizer(code, *given, timeout=120):
     try:
-        return build.run_under_sanitizer(code, (), "run", (2, 1, 1), 64, 1024, given, timeout)
+        return host_build.run_under_sanitizer(code, (), "run", (2, 1, 1), 64, 1024, given, timeout)
     except RuntimeError as error:
         if "does not run on this machine" not in str(error):
             raise

@@ -4,8 +4,8 @@ import importlib.util
 import subprocess
 import sys
 
-import build
 import card
+import host_build
 import numpy as np
 import pretend
 import pytest
@@ -165,7 +165,7 @@ def test_ways_to_the_host_are_counted():
     assert cupy.asnumpy(np.ones(3)).sum() == 3
 
 
-@pytest.mark.skipif(build.compiler() is None, reason="needs g++ 12 or newer")
+@pytest.mark.skipif(host_build.compiler() is None, reason="needs g++ 12 or newer")
 def test_launches_are_recorded():
     cupy = pretend.cupy
     run = cupy.RawModule(code='extern "C" __global__ void run() {}').get_function("run")
@@ -202,6 +202,6 @@ own = [name for name in vars(pretend.cupy.cuda) if name[0] != "_" and not hasatt
 print(*own, *[name for name in vars(pretend.cupy.ndarray) if name[0] != "_" and not hasattr(cupy.ndarray, name)])
 """
     told = subprocess.run(
-        [sys.executable, "-c", code], cwd=build.HEADER.parent, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=host_build.HEADER.parent, capture_output=True, text=True, check=True
     )
     assert told.stdout.split() == []
