@@ -50,7 +50,8 @@ def selective_adjoint(
     xp, scene = library_of(inputs.u), scan.scene
     sizes = adjoint_sizes(scene)
     of_u = xp.zeros((scene.rows, scene.length, scene.d), scan.kinds.heard)
-    of_delta, of_z = (xp.zeros(of_u.shape, scan.kinds.scalar) for _ in range(2))
+    of_delta = xp.zeros(of_u.shape, scan.kinds.scalar)
+    of_z = of_delta if inputs.z is None else xp.zeros(of_u.shape, scan.kinds.scalar)
     states = [_last(scan, state) for state in (back, back_v)]
     blocks, chunk = blocks_of_time(scene, sizes.tpc)
     sums = _room(scan, sizes, blocks)

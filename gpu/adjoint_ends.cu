@@ -27,8 +27,7 @@ __device__ __forceinline__ REAL step_of(const Scan &scan, const Place &at, const
 __device__ __forceinline__ Told grad_of(const Scan &scan, const SIGNAL *grad, const Place &at, const Lane &lane, int k) {
   const Told g = times(scan.doubled, get(grad, at.y + lane.channel - at.first + k * at.step, Told()));
   if (!scan.z) return g;
-  const REAL z = not_too_low(to_real(scan.z[at.z + lane.channel - at.first + k * at.step]));
-  return times(z * logistic(z), g);
+  return times(gate(to_real(scan.z[at.z + lane.channel - at.first + k * at.step])), g);
 }
 
 __device__ __forceinline__ void back_one(

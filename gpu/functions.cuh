@@ -56,6 +56,12 @@ __device__ __forceinline__ REAL not_too_low(REAL x) {
   return x < lowest ? lowest : x;
 }
 
+// z/(1 + e^{−z})
+__device__ __forceinline__ REAL gate(REAL z) {
+  const REAL seen = not_too_low(z);
+  return seen * logistic(seen);
+}
+
 // log(1 + e^x) = max(x, 0) + log1p(e^{−|x|}), log1p(w) = 2 atanh(t), t = w/(2 + w) ≤ 1/3, as a series
 __device__ __forceinline__ REAL softplus(REAL x) {
   const REAL w = exp2_fast(-largest(x) * (REAL)LOG2_E);

@@ -130,7 +130,7 @@ def _adjoint_bytes(scene: Scene, tpc: int, threads: int, sub: int) -> int:
     came = [(span + 1) * channels * scene.heard, signal, signal, signal * scene.told, (span + 1) * level, span * level]
     made = [signal, signal * scene.told, signal * scene.heard, signal, signal * scene.told]
     level_sums = [2 * (threads // 32) * sub * level]
-    sums = max(2 * sub * level, 0)
+    sums = 2 * sub * level
     bytes_ = _bytes([sums], 8) + _bytes(came, scene.signal) + _bytes(made + level_sums, scene.real) + _bytes([span], 4)
     return max(bytes_, _bytes([sums], 8) + 8 * threads * (1 + scene.told))  # sums over time, in the end
 

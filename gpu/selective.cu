@@ -136,10 +136,7 @@ __device__ __forceinline__ void tell(
     const int i = t * CHANNELS + channel;
     Told value = get(y, i, Told());
     if (scan.direct) value = plus(value, like(times(d, like(get(stage.u, i, Heard()), d)), value));
-    if (scan.z) {
-      const REAL z = not_too_low(to_real(stage.z[i]));
-      value = times(z * logistic(z), value);
-    }
+    if (scan.z) value = times(gate(to_real(stage.z[i])), value);
     put(out.y, at.y + (begin + t) * at.step + channel, value);
   }
 }

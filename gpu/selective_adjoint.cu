@@ -79,8 +79,7 @@ __device__ __forceinline__ void fetch(
 __device__ __forceinline__ void through_gate(const Scan &scan, const Tiles &tiles, int samples) {
   for (int i = threadIdx.x; i < samples * CHANNELS; i += THREADS) {
     const Told grad = get(tiles.grad, i, Told());
-    const REAL z = scan.z ? not_too_low(to_real(tiles.z[i])) : 0;
-    put(tiles.g, i, scan.z ? times(z * logistic(z), grad) : grad);
+    put(tiles.g, i, scan.z ? times(gate(to_real(tiles.z[i])), grad) : grad);
   }
 }
 

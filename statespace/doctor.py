@@ -108,6 +108,10 @@ def _tried() -> str:
 
 def _gpu() -> Lines:
     """Lines of the engine of the GPU, which may be missing."""
-    from statespace.gpu.survey import survey
-
+    try:
+        from statespace.gpu.survey import survey
+    except ModuleNotFoundError as error:  # `gpu` lies beside the package in a repository
+        return [
+            ("GPU engine", f"not found ({error}); where it was installed from a repository, ask from another folder")
+        ]
     return survey()

@@ -145,3 +145,9 @@ def test_processor(features, asked, widest, monkeypatch):
 
 def test_a_real_folder_of_the_cache_is_named():
     assert doctor._cache().endswith(", writable") or doctor._cache().startswith("none: ")
+
+
+def test_an_engine_that_is_not_found_is_a_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "statespace.gpu.survey", None)
+    lines = dict(doctor._gpu())
+    assert "ask from another folder" in lines["GPU engine"]

@@ -72,7 +72,7 @@ def table():
         changed("the last state of every block", scan, "if (!ENDS && at.chunk + 1 < at.chunks) return;", ""),
         changed("marks a tile late", scan, "mark_of(scan, at, lane, begin / SPAN)", "mark_of(scan, at, lane, (begin ? begin - 1 : 0) / SPAN)", judges.OF[back]),
         changed("y of another lane", scan, "first_left<GROUP, TPC>(part)", "first_left<GROUP, TPC>(part ^ 1)"),
-        changed("D behind the gate", scan, "value = times(z * logistic(z), value);", "value = times(logistic(z), value);"),
+        changed("D behind the gate", scan, "value = times(gate(to_real(stage.z[i])), value);", "value = times(logistic(to_real(stage.z[i])), value);"),
         changed("a channel too many", shared, "at.count = width - block * CHANNELS < CHANNELS ? width - block * CHANNELS : CHANNELS;", "at.count = CHANNELS;", judges.OF[scan]),
         changed("groups exchanged", shared, "at.group = blockIdx.x / blocks % scan.groups;", "at.group = 0;", judges.OF[scan]),
         changed("rows share all", shared, "scan.common & U ? shared : own", "shared", judges.OF[scan]),
@@ -102,7 +102,7 @@ def table():
         changed("one step late", "affine.cu", "now = fused(decays[k], now, drives[k]);", "now = fused(decays[k], now, drives[k ? k - 1 : 0]);"),
         changed("states exchanged", "cascade.cu", "x2 = fused(a21, x1, times(a22, x2)), x1 = after", "x1 = after, x2 = fused(a21, x1, times(a22, x2))"),
         changed("a product too short", ends, "    power[s] = times(alpha, power[s]);", ""),
-        changed("the gate left out", ends, "return times(z * logistic(z), g);", "return g;"),
+        changed("the gate left out", ends, "return times(gate(to_real(scan.z[at.z + lane.channel - at.first + k * at.step])), g);", "return g;"),
     ]  # fmt: skip
 
 
